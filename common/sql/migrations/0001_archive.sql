@@ -209,6 +209,7 @@ CREATE TABLE recording (
     waiting     waiting_reason,
     last_error  text,
     seen_size   bigint,
+    seen_times  smallint NOT NULL DEFAULT 0,
     stored_at   timestamptz,
     UNIQUE (company_id, remote_id),
     CHECK (state <> 'listed' OR next_try_at IS NOT NULL),
@@ -226,7 +227,7 @@ COMMENT ON COLUMN recording.duration IS 'Seconds, as the PBX says.';
 COMMENT ON COLUMN recording.listed_size IS 'Bytes, as the PBX says; null: it does not say.';
 COMMENT ON COLUMN recording.next_try_at IS 'When to fetch it; null: nothing to fetch. A stored one with a value is fetched again because the PBX now lists another size or duration.';
 COMMENT ON COLUMN recording.waiting IS 'Why the last attempt did not store it; last_error says so in words.';
-COMMENT ON COLUMN recording.seen_size IS 'Bytes that the last attempt got where they differ from listed_size: the same twice is taken as final.';
+COMMENT ON COLUMN recording.seen_size IS 'Bytes that the last attempt got where they differ from what is listed, and how many attempts in a row got just these.';
 
 CREATE TABLE recording_audio (
     recording_id uuid PRIMARY KEY REFERENCES recording,
@@ -333,8 +334,8 @@ GRANT SELECT ON poll_schedule, poll, poll_company TO callstash_archiver, callsta
 GRANT SELECT, INSERT, UPDATE ON poll_tally, company_usage, pbx_contact TO callstash_archiver;
 GRANT SELECT ON poll_tally, company_usage, pbx_contact TO callstash_poller, callstash_web;
 
-GRANT SELECT, INSERT, UPDATE (duration, listed_size, next_try_at, attempts) ON recording TO callstash_poller;
-GRANT SELECT, UPDATE (state, next_try_at, attempts, waiting, last_error, seen_size, stored_at) ON recording TO callstash_archiver;
+GRANT SELECT, INSERT, UPDATE (state, duration, listed_size, next_try_at, attempts) ON recording TO callstash_poller;
+GRANT SELECT, UPDATE (state, next_try_at, attempts, waiting, last_error, seen_size, seen_times, stored_at) ON recording TO callstash_archiver;
 GRANT SELECT ON recording, recording_audio TO callstash_web;
 GRANT SELECT, INSERT, UPDATE ON recording_audio TO callstash_archiver;
 GRANT SELECT, INSERT, DELETE ON unlink_pending TO callstash_archiver;

@@ -1,0 +1,35 @@
+"""Files that are there after a power cut: write, fsync the file, rename, fsync the directory.
+
+A failed fsync is final: the kernel has dropped the pages, so the same descriptor is never asked again.
+"""
+
+import os
+from pathlib import Path
+
+
+def sync_directory(path: Path) -> None:
+    """Make the entries of a directory durable."""
+    descriptor = os.open(path, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
+    try:
+        os.fsync(descriptor)
+    finally:
+        os.close(descriptor)
+
+
+def make_directories(path: Path, root: Path, mode: int = 0o750) -> None:
+    """Create `path` below the existing `root`, every level durable, also one that a crash left unsynced."""
+    level = root
+    for name in path.relative_to(root).parts:
+        (level / name).mkdir(mode, exist_ok=True)
+        sync_directory(level)
+        level = level / name
+
+
+def write_all(descriptor: int, pieces: list[bytes]) -> None:
+    """Write all pieces, however little the kernel takes at a time."""
+    total = sum(map(len, pieces))
+    written = os.writev(descriptor, pieces)
+    if written < total:
+        rest = memoryview(b"".join(pieces))[written:]
+        while rest:
+            rest = rest[os.write(descriptor, rest) :]

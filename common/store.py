@@ -1,0 +1,105 @@
+"""Where recordings lie: `<root>/<company>/<yyyy>/<mm>/<dd>/<recording>.csrec`, and how they get there.
+
+A file appears under its final name complete and durable, or not at all. Until then it lies in the incoming
+directory of the one archiver that writes it, on the same file system, so that what a crash leaves behind
+is found there at once, however large the archive.
+"""
+
+import os
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import BinaryIO
+from uuid import UUID
+
+from common import files
+
+
+class Incoming:
+    """A file on its way into the archive: write, then `Store.publish`."""
+
+    def __init__(self, path: Path) -> None:
+        self.path = path
+        self.size = 0
+        flags = os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC | os.O_NOFOLLOW
+        self._descriptor = os.open(path, flags, 0o640)
+
+    def write(self, pieces: list[bytes]) -> None:
+        """Append the pieces. Raises OSError."""
+        files.write_all(self._descriptor, pieces)
+        self.size += sum(map(len, pieces))
+
+    def start_writeback(self) -> None:
+        """Let the disk begin now, so that the later fsync finds little left to do."""
+        os.posix_fadvise(self._descriptor, 0, 0, os.POSIX_FADV_DONTNEED)
+
+    def sync(self) -> None:
+        """Make the contents durable and close the file. Raises OSError."""
+        try:
+            os.fsync(self._descriptor)
+        finally:
+            self.close()
+
+    def close(self) -> None:
+        """Close the file; harmless when it is closed."""
+        if self._descriptor >= 0:
+            descriptor, self._descriptor = self._descriptor, -1
+            os.close(descriptor)
+
+    def discard(self) -> None:
+        """Close and remove it."""
+        self.close()
+        self.path.unlink(missing_ok=True)
+
+
+class Store:
+    """The archive's directory tree."""
+
+    def __init__(self, root: Path) -> None:
+        self.root = root
+        self._durable: set[Path] = set()  # directories that this process has made durable
+
+    def path(
+        self, company: int, started_at: datetime, recording: UUID, generation: int = 0
+    ) -> Path:
+        """Return where a recording lies; a file that replaced another has its generation in its name."""
+        day = started_at.astimezone(UTC).strftime("%Y/%m/%d")
+        name = f"{recording}-{generation}" if generation else str(recording)
+        return self.root / str(company) / day / f"{name}.csrec"
+
+    def open(self, path: Path) -> BinaryIO:
+        """Open a stored file for reading. Raises OSError."""
+        return path.open("rb", buffering=0)
+
+    def free_bytes(self) -> int:
+        """Return what an ordinary user may still write to the archive's file system."""
+        status = os.statvfs(self.root)
+        return status.f_bavail * status.f_frsize
+
+    def incoming(self, instance: int) -> Path:
+        """Return the incoming directory of an archiver instance, made if missing."""
+        path = self.root / ".incoming" / str(instance)
+        files.make_directories(path, self.root)
+        return path
+
+    def clear_incoming(self, instance: int) -> int:
+        """Remove what a killed archiver left behind and return how many files that were."""
+        left = list(self.incoming(instance).iterdir())
+        for path in left:
+            path.unlink()
+        return len(left)
+
+    def publish(self, ready: list[tuple[Incoming, Path]]) -> None:
+        """Give synced files their final names and make these durable, each directory once. Raises OSError."""
+        for incoming, final in ready:
+            if final.parent not in self._durable:
+                files.make_directories(final.parent, self.root)
+                self._durable.add(final.parent)
+            incoming.path.rename(final)
+        for directory in {final.parent for _, final in ready}:
+            files.sync_directory(directory)
+
+    def remove(self, path: Path) -> None:
+        """Remove a file and make that durable; harmless when it is gone. Raises OSError."""
+        path.unlink(missing_ok=True)
+        if path.parent.is_dir():
+            files.sync_directory(path.parent)

@@ -1,0 +1,17 @@
+"""Entry point of callstash-poller."""
+
+from common import daemon
+from common.messages import PollerPbxChanged, PollerPollNow
+from daemons.poller.poller import Poller, Settings
+
+
+def main() -> None:
+    """Run the poller until told to stop."""
+    with daemon.start("poller", Settings) as started:
+        poller = Poller(started.settings, started.db)
+        handlers = {PollerPollNow: poller.on_poll_now, PollerPbxChanged: poller.on_pbx_changed}
+        daemon.run(started, handlers, poller.step)
+
+
+if __name__ == "__main__":
+    main()

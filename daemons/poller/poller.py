@@ -1,0 +1,222 @@
+"""The poller: asks each PBX in its time what there is, and notes what has to be fetched.
+
+A poll lists one company in each step. A company's window moves only when all of it was listed, so whatever
+was missed - a poll, a company, a row - is in the window of the next one.
+"""
+
+import logging
+from collections.abc import Callable, Iterator
+from datetime import UTC, datetime, timedelta
+from dataclasses import dataclass
+from itertools import islice
+from pathlib import Path
+from zoneinfo import ZoneInfo
+
+from common import keys, outbox, pbx, seal
+from common.daemon import Life
+from common.db import Connection
+from common.errors import PbxError, TryLater, Unreachable, WrongToken
+from common.ids import uuid7
+from common.messages import PollerPbxChanged, PollerPollNow, RecordingsListed
+from daemons.poller import queries, schedule
+
+log = logging.getLogger(__name__)
+
+CHUNK = 2000  # rows inserted at a time
+STALLED = timedelta(minutes=10)  # without a download, a poll ends and counts the rest as failed
+
+
+@dataclass(frozen=True)
+class Settings:
+    """The poller's part of callstash.toml."""
+
+    database: str
+    broker: str
+    timezone: str = ""  # IANA name of the zone in which daily polls are set; empty: this machine's
+    settle_seconds: int = 120  # a call that ended less long ago may still be written to
+
+
+class Poller:
+    """Handlers and steps of callstash-poller."""
+
+    def __init__(
+        self,
+        settings: Settings,
+        db: Connection,
+        now: Callable[[], datetime] = lambda: datetime.now(UTC),
+    ) -> None:
+        self._settings = settings
+        self._db = db
+        self._now = now
+        self._token_key = keys.load_credential("pbx.key")
+        self._zone = _zone(settings.timezone)
+
+    def on_poll_now(self, message: PollerPollNow) -> None:
+        """Poll as soon as the running poll of that PBX ends."""
+        queries.request(self._db, message.pbx)
+        log.info("a poll was asked for", extra={"pbx": message.pbx, "by": message.by})
+
+    def on_pbx_changed(self, message: PollerPbxChanged) -> None:
+        """Make the schedule follow the settings of a PBX."""
+        changed = queries.pbx(self._db, message.pbx)
+        if message.pbx in queries.scheduled(self._db):
+            queries.reschedule(self._db, changed.id, self._following(changed))
+        else:
+            self._schedule_first(changed)
+
+    def step(self, life: Life) -> bool:
+        """List one company, begin one poll, or end those whose recordings are settled."""
+        known = queries.scheduled(self._db)
+        for new in queries.active_pbxs(self._db):
+            if new.id not in known:
+                self._schedule_first(new)
+        running = queries.running(self._db)
+        for poll in running:
+            if poll.state == "listing":
+                life.doing(f"polling PBX {poll.pbx_id}: listing")
+                self._list_one(poll, life)
+                return True
+        if due := queries.due(self._db, self._now()):
+            life.doing(f"polling PBX {due.pbx_id}: reading its companies")
+            self._begin(due)
+            return True
+        for poll in running:
+            self._settle(poll)
+        ids = ", ".join(str(poll.pbx_id) for poll in running)
+        life.doing(f"polling PBX {ids}: the archivers fetch" if ids else "waiting for the next poll")
+        return False
+
+    def _schedule_first(self, new: queries.Pbx) -> None:
+        when = schedule.first(self._now(), new.poll_minutes, new.poll_at, self._zone)
+        queries.schedule(self._db, new.id, when)
+        log.info("the first poll is due at %s", when.isoformat(timespec="minutes"), extra={"pbx": new.id})
+
+    def _following(self, polled: queries.Pbx) -> datetime:
+        return schedule.following(self._now(), polled.poll_minutes, polled.poll_at, self._zone)
+
+    def _connect(self, polled: queries.Pbx) -> pbx.Connector:
+        token = seal.unseal(self._token_key, polled.token_sealed, polled.uid.bytes).decode()
+        return pbx.connect(
+            polled.kind, polled.url, token=token, certificate=polled.certificate, timezone=polled.timezone
+        )
+
+    def _begin(self, due: queries.Due) -> None:
+        polled = queries.pbx(self._db, due.pbx_id)
+        extra: dict[str, object] = {"pbx": polled.id}
+        try:
+            with self._connect(polled) as connector:
+                companies = connector.list_companies()
+        except PbxError as error:
+            with self._db.transaction():
+                poll = queries.begin(self._db, polled.id, due.trigger)
+                self._fail(polled, poll, due.failures, error)
+            return
+        with self._db.transaction():
+            poll = queries.begin(self._db, polled.id, due.trigger)
+            new, back = queries.note_companies(
+                self._db, poll, polled.id, [c.name for c in companies], [c.label for c in companies]
+            )
+            queries.schedule(self._db, polled.id, self._following(polled), due.failures)
+        extra |= {"poll": poll, "companies": len(companies), "first_seen": new, "reactivated": back}
+        log.info("poll started", extra=extra)
+
+    def _fail(self, polled: queries.Pbx, poll: int, failures: int, error: PbxError) -> None:
+        following = self._following(polled)
+        again = schedule.retry(self._now(), following, failures + 1)
+        queries.fail(self._db, poll, str(error))
+        queries.schedule(self._db, polled.id, again, failures + 1)
+        log.error(
+            "poll failed, the next one is at %s: %s", again.isoformat(timespec="minutes"), error,
+            extra={"pbx": polled.id, "poll": poll},
+        )  # fmt: skip
+
+    def _list_one(self, poll: queries.Poll, life: Life) -> None:
+        company = queries.unlisted(self._db, poll.id)
+        if company is None:
+            queries.fetching(self._db, poll.id)
+            return
+        if not company.has_key:
+            master = queries.public_key(self._db, "master")
+            queries.add_key(self._db, company.id, keys.generate_company_key(company.uid, 1, master))
+            log.info("key pair made", extra={"pbx": poll.pbx_id, "company": company.id})
+        polled = queries.pbx(self._db, poll.pbx_id)
+        try:
+            self._list(polled, poll, company, life)
+        except (Unreachable, WrongToken, TryLater) as error:  # the other companies would fail alike
+            with self._db.transaction():
+                failures = queries.failures(self._db, polled.id)
+                self._fail(polled, poll.id, failures, error)
+        except PbxError as error:
+            queries.company_failed(self._db, poll.id, company.id, str(error))
+            log.error(
+                "a company could not be listed: %s", error,
+                extra={"pbx": polled.id, "company": company.id, "poll": poll.id},
+            )  # fmt: skip
+
+    def _list(
+        self, polled: queries.Pbx, poll: queries.Poll, company: queries.Company, life: Life
+    ) -> None:
+        until = self._now()
+        since, complete = schedule.window(until, company.listed_until, company.complete_at)
+        listed = new = 0
+        with self._connect(polled) as connector:
+            listing = connector.list_recordings(company.name, since, until)
+            for rows in _chunks(listing):
+                with self._db.transaction():
+                    new += queries.list_recordings(
+                        self._db, poll.id, polled.id, company.id, rows,
+                        [uuid7(until) for _ in rows], self._settings.settle_seconds,
+                    )  # fmt: skip
+                listed += len(rows)
+                life.alive()
+        error = None
+        if listing.refused:
+            error = f"{len(listing.refused)} rows can't be used, such as: {listing.refused[0]}"
+        with self._db.transaction():
+            queries.company_listed(self._db, poll.id, company.id, listed, new, error)
+            if complete or not listing.refused:
+                queries.company_listed_until(self._db, company.id, until, complete)
+            if new:
+                outbox.send(self._db, RecordingsListed(polled.id, company.id, poll.id, new))
+        extra = {"pbx": polled.id, "company": company.id, "poll": poll.id, "polled": listed, "new": new}
+        if error:
+            log.error("company listed, but %s", error, extra=extra)
+        else:
+            log.info("company listed", extra=extra)
+        if listing.zone_mismatch:
+            log.warning("the PBX keeps another time than %s", polled.timezone, extra={"pbx": polled.id})
+
+    def _settle(self, poll: queries.Poll) -> None:
+        last = queries.last_progress(self._db, poll.id) or poll.listed_at or poll.started_at
+        if queries.untried(self._db, poll.id) and self._now() - last < STALLED:
+            return
+        with self._db.transaction():
+            unlisted = queries.errors(self._db, poll.id)
+            error = queries.why_waiting(self._db, poll.id)
+            if unlisted:
+                error = f"{unlisted} companies could not be listed"
+            failed = queries.finish(self._db, poll.id, error)
+            if unlisted:
+                polled = queries.pbx(self._db, poll.pbx_id)
+                failures = queries.failures(self._db, poll.pbx_id) + 1
+                again = schedule.retry(self._now(), self._following(polled), failures)
+                queries.reschedule(self._db, poll.pbx_id, again, failures)
+            else:
+                queries.succeeded(self._db, poll.pbx_id)
+        extra = {"pbx": poll.pbx_id, "poll": poll.id, "failed": failed}
+        if error:
+            log.error("poll finished, but %s", error, extra=extra)
+        else:
+            log.info("poll finished", extra=extra)
+
+
+def _chunks(rows: Iterator[pbx.RemoteRecording]) -> Iterator[list[pbx.RemoteRecording]]:
+    while chunk := list(islice(rows, CHUNK)):
+        yield chunk
+
+
+def _zone(name: str) -> ZoneInfo:
+    if name:
+        return ZoneInfo(name)
+    with Path("/etc/localtime").open("rb") as file:
+        return ZoneInfo.from_file(file, key="localtime")
