@@ -15,7 +15,7 @@ from common import files
 
 
 class Incoming:
-    """A file on its way into the archive: write, then `Store.publish`."""
+    """A file on its way into the archive: write, sync, then `Store.place`."""
 
     def __init__(self, path: Path) -> None:
         self.path = path
@@ -88,15 +88,16 @@ class Store:
             path.unlink()
         return len(left)
 
-    def publish(self, ready: list[tuple[Incoming, Path]]) -> None:
-        """Give synced files their final names and make these durable, each directory once. Raises OSError."""
-        for incoming, final in ready:
-            if final.parent not in self._durable:
-                files.make_directories(final.parent, self.root)
-                self._durable.add(final.parent)
-            incoming.path.rename(final)
-        for directory in {final.parent for _, final in ready}:
-            files.sync_directory(directory)
+    def place(self, incoming: Incoming, final: Path) -> None:
+        """Give a synced file its final name; durable after `sync` of its directory. Raises OSError."""
+        if final.parent not in self._durable:
+            files.make_directories(final.parent, self.root)
+            self._durable.add(final.parent)
+        incoming.path.rename(final)
+
+    def sync(self, directory: Path) -> None:
+        """Make the names in a directory durable. Raises OSError."""
+        files.sync_directory(directory)
 
     def remove(self, path: Path) -> None:
         """Remove a file and make that durable; harmless when it is gone. Raises OSError."""

@@ -277,7 +277,7 @@ CREATE TABLE unlink_pending (
     path       text PRIMARY KEY,
     created_at timestamptz NOT NULL DEFAULT now()
 );
-COMMENT ON TABLE unlink_pending IS 'Files to remove, committed with the change that made them superfluous. Owner: the archiver.';
+COMMENT ON TABLE unlink_pending IS 'Files to remove, committed with the change that made them superfluous; relative to the archive. A name stands here only if it is never used again. Owner: the archiver.';
 
 -- Accounts of the web UI --------------------------------------------------------------------------
 
@@ -338,7 +338,7 @@ GRANT SELECT, INSERT, UPDATE (state, duration, listed_size, next_try_at, attempt
 GRANT SELECT, UPDATE (state, next_try_at, attempts, waiting, last_error, seen_size, seen_times, stored_at) ON recording TO callstash_archiver;
 GRANT SELECT ON recording, recording_audio TO callstash_web;
 GRANT SELECT, INSERT, UPDATE ON recording_audio TO callstash_archiver;
-GRANT SELECT, INSERT, DELETE ON unlink_pending TO callstash_archiver;
+GRANT SELECT, INSERT, UPDATE, DELETE ON unlink_pending TO callstash_archiver;
 
 GRANT SELECT, INSERT, UPDATE ON account TO callstash_web;
 GRANT SELECT, INSERT, UPDATE, DELETE ON session, login_failure TO callstash_web;

@@ -1,0 +1,139 @@
+"""The console tools that set CallStash up: schema, keys, PBXs, passwords.
+
+They run as the owner of the database (root on an appliance), never as a daemon.
+"""
+
+import os
+import sys
+from dataclasses import dataclass
+from pathlib import Path
+from urllib.parse import urlsplit
+
+import click
+import psycopg
+
+from common import __version__, config, db, journal, keys, outbox, pbx, seal
+from common.errors import CallStashError, ConfigError
+from common.messages import PollerPbxChanged, PollerPollNow
+from webui import auth
+
+
+@dataclass(frozen=True)
+class Settings:
+    """The tools' part of callstash.toml: [tools] may name another owner of the database."""
+
+    database: str
+    owner: str = "callstash"
+
+
+def _database() -> db.Connection:
+    settings = config.load("tools", Settings)
+    return psycopg.connect(settings.database, user=settings.owner, autocommit=True)
+
+
+class _Group(click.Group):
+    def invoke(self, ctx: click.Context) -> object:
+        try:
+            return super().invoke(ctx)
+        except ConfigError as error:
+            click.echo(f"callstash: {error}", err=True)
+            sys.exit(78)
+        except (CallStashError, psycopg.OperationalError) as error:
+            click.echo(f"callstash: {error}", err=True)
+            sys.exit(1)
+
+
+@click.group(cls=_Group)
+@click.version_option(__version__)
+def cli() -> None:
+    """Set up and look after CallStash from the console."""
+    journal.setup()
+
+
+@cli.command()
+def migrate() -> None:
+    """Bring the database to the schema of this release."""
+    with _database() as connection:
+        for name in db.migrate(connection):
+            click.echo(f"applied {name}")
+
+
+@cli.command()
+@click.option("--credentials", required=True, type=click.Path(file_okay=False, path_type=Path))
+def init(credentials: Path) -> None:
+    """Make the master key and the key for PBX tokens, where they are missing."""
+    with _database() as connection:
+        for name in ("master", "pbx"):
+            with connection.transaction():
+                connection.execute("LOCK TABLE sealing_key IN EXCLUSIVE MODE")
+                known = connection.execute("SELECT FROM sealing_key WHERE name = %s", [name]).fetchone()
+                file = credentials / f"{name}.key"
+                if known:
+                    if not file.exists():
+                        raise ConfigError(f"{file} is missing: restore it from the recovery kit")
+                    continue
+                private, public = seal.generate()
+                keys.write_credential(credentials, f"{name}.key", private)
+                connection.execute(
+                    "INSERT INTO sealing_key (name, public_key) VALUES (%s, %s)", [name, public]
+                )
+                click.echo(f"made {file}")
+
+
+@cli.command("add-pbx")
+@click.argument("url")
+@click.option("--name", required=True, help="What people call it.")
+@click.option("--period", type=click.Choice(["30", "60", "360", "1440"]), default="1440", show_default=True,
+              help="Minutes between polls.")  # fmt: skip
+@click.option("--at", default="03:00", show_default=True, help="Time of day of a daily poll.")
+@click.option("--timezone", default="Europe/London", show_default=True, help="Zone of the PBX's clock.")
+@click.option("--pin", is_flag=True, help="Accept the certificate that the PBX shows now, and only that.")
+def add_pbx(url: str, name: str, period: str, at: str, timezone: str, pin: bool) -> None:
+    """Add the PBX at URL; its API token is read from standard input and checked before anything is saved."""
+    parts = urlsplit(url)
+    address = f"{parts.scheme}://{parts.netloc}"
+    if parts.scheme not in ("http", "https") or not parts.hostname or url.rstrip("/") != address:
+        raise ConfigError(f"{url} is not an address of a PBX, such as https://pbx.example.com")
+    token = click.get_text_stream("stdin").readline().strip()
+    if not token:
+        raise ConfigError("no token: give the PBX's API token on standard input")
+    certificate = pbx.fetch_certificate(address) if pin else None
+    with pbx.connect("ipcortex", address, token=token, certificate=certificate, timezone=timezone) as connector:
+        identity = connector.verify()
+    with _database() as connection, connection.transaction():
+        row = connection.execute("SELECT gen_random_uuid(), public_key FROM sealing_key WHERE name = 'pbx'").fetchone()
+        if row is None:
+            raise ConfigError("there are no keys yet: run 'callstash init' first")
+        uid, public = row
+        added = connection.execute(
+            "INSERT INTO pbx (uid, name, url, certificate, token_sealed, timezone, poll_minutes, poll_at)"
+            " VALUES (%s, %s, %s, %s, %s, %s, %s, %s) ON CONFLICT (url) DO NOTHING RETURNING id",
+            [uid, name, address, certificate, seal.seal(public, token.encode(), uid.bytes), timezone,
+             int(period), at],
+        ).fetchone()  # fmt: skip
+        if added is None:
+            raise ConfigError(f"{address} is already there")
+        outbox.send(connection, PollerPbxChanged(added[0]))
+    names = ", ".join(company.name for company in identity.companies)
+    click.echo(f"PBX {added[0]} added; companies: {names or 'none yet'}")
+
+
+@cli.command("poll-now")
+@click.argument("pbx_id", type=int)
+def poll_now(pbx_id: int) -> None:
+    """Poll the PBX with this id as soon as its running poll ends."""
+    with _database() as connection, connection.transaction():
+        if not connection.execute("SELECT FROM pbx WHERE id = %s", [pbx_id]).fetchone():
+            raise ConfigError(f"there is no PBX {pbx_id}")
+        outbox.send(connection, PollerPollNow(pbx_id, os.environ.get("SUDO_USER", "console")))
+
+
+@cli.command()
+@click.argument("account", type=click.Choice(["sysadmin", "admin"]))
+def passwd(account: str) -> None:
+    """Set the password of a web administrator; it is read from standard input."""
+    stdin = click.get_text_stream("stdin")
+    password = click.prompt("New password", hide_input=True) if stdin.isatty() else stdin.readline().rstrip("\n")
+    with _database() as connection:
+        auth.set_password(connection, account, password)
+    click.echo(f"the password of {account} is set")
