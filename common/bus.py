@@ -1,8 +1,9 @@
-"""The connection to RabbitMQ: deliveries in, confirmed publishes out. Losing it is a delay, never an error.
+"""The connection to RabbitMQ: deliveries in, confirmed publishes out. Losing it is a delay, never
+an error.
 
-While it is gone nothing is sent and nothing arrives; the outbox keeps what is to be said. A delivery is
-acknowledged after its effect is committed; one that nobody can read is rejected to the dead-letter queue;
-any other failure ends the process, and the message comes back.
+While it is gone nothing is sent and nothing arrives; the outbox keeps what is to be said. A
+delivery is acknowledged after its effect is committed; one that nobody can read is rejected to the
+dead-letter queue; any other failure ends the process, and the message comes back.
 """
 
 import logging
@@ -79,7 +80,8 @@ class Bus:
                 self._lost(error)
 
     def publish(self, message_id: UUID, topic: str, body: str) -> None:
-        """Publish and wait for the confirm. Raises Down (say it again later) or Refused (nobody listens)."""
+        """Publish and wait for the confirm. Raises Down (say it again later) or Refused (nobody"
+        " listens)."""
         if self._channel is None:
             raise Down
         properties = pika.BasicProperties(
@@ -150,7 +152,9 @@ class Bus:
 
     def _lost(self, error: BaseException) -> None:
         if self._failures == 0:
-            log.warning("RabbitMQ is gone, going on without it: %s", str(error) or type(error).__name__)
+            log.warning(
+                "RabbitMQ is gone, going on without it: %s", str(error) or type(error).__name__
+            )
         pause = RECONNECT_SECONDS[min(self._failures, len(RECONNECT_SECONDS) - 1)]
         self._failures += 1
         self._next_try = time.monotonic() + pause

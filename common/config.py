@@ -1,4 +1,5 @@
-"""callstash.toml: one table for each process plus [common], read once at start into a frozen dataclass.
+"""callstash.toml: one table for each process plus [common], read once at start into a frozen
+dataclass.
 
 Whatever is wrong with it is one sentence that names the key; nothing starts on a guess.
 """

@@ -1,7 +1,7 @@
 """The life and the loop of every daemon.
 
-Pump the bus, do one bounded step of work, relay the outbox, and only then tell systemd that we are well:
-a daemon that hangs anywhere in a turn is restarted. No threads; parallelism is instances.
+Pump the bus, do one bounded step of work, relay the outbox, and only then tell systemd that we are
+well: a daemon that hangs anywhere in a turn is restarted. No threads; parallelism is instances.
 """
 
 import argparse
@@ -65,7 +65,8 @@ class Life:
             self._notifier.notify(f"STATUS={what}")
 
     def alive(self) -> None:
-        """Report real progress in the middle of a long step: after each chunk, never from a timer."""
+        """Report real progress in the middle of a long step: after each chunk, never from a"
+        " timer."""
         self._notifier.notify("WATCHDOG=1")
         if self._bus is not None:
             self._bus.keep_alive()

@@ -1,7 +1,7 @@
 """PostgreSQL: the connection of a process, and the migrations.
 
-Every session works in UTC, under limits, with the role of its process: the grants in the migrations are
-what keeps a daemon to its own tables.
+Every session works in UTC, under limits, with the role of its process: the grants in the migrations
+are what keeps a daemon to its own tables.
 """
 
 from pathlib import Path
@@ -90,8 +90,6 @@ def take_instance(db: Connection, name: str) -> None:
 
     Raises ConfigError where another process has it.
     """
-    row = db.execute(
-        "SELECT pg_try_advisory_lock(%s, hashtext(%s))", [_INSTANCE, name]
-    ).fetchone()
+    row = db.execute("SELECT pg_try_advisory_lock(%s, hashtext(%s))", [_INSTANCE, name]).fetchone()
     if not (row and row[0]):
         raise ConfigError(f"another {name} is running on this database: stop it first")

@@ -1,7 +1,8 @@
 """The kinds of errors that an operator reads.
 
 The text of each is one sentence that says what is wrong and what to do. Anything that is not a
-CallStashError is a bug or an outage of PostgreSQL or RabbitMQ: the process dies and systemd restarts it.
+CallStashError is a bug or an outage of PostgreSQL or RabbitMQ: the process dies and systemd
+restarts it.
 """
 
 
@@ -10,7 +11,8 @@ class CallStashError(Exception):
 
 
 class ConfigError(CallStashError):
-    """The configuration or a credential can't be used: the operator must edit it (exit status 78)."""
+    """The configuration or a credential can't be used: the operator must edit it (exit status"
+    " 78)."""
 
 
 class BadMessage(CallStashError):

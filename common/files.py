@@ -1,6 +1,7 @@
 """Files that are there after a power cut: write, fsync the file, rename, fsync the directory.
 
-A failed fsync is final: the kernel has dropped the pages, so the same descriptor is never asked again.
+A failed fsync is final: the kernel has dropped the pages, so the same descriptor is never asked
+again.
 """
 
 import os
@@ -17,7 +18,8 @@ def sync_directory(path: Path) -> None:
 
 
 def make_directories(path: Path, root: Path, mode: int = 0o750) -> None:
-    """Create `path` below the existing `root`, every level durable, also one that a crash left unsynced."""
+    """Create `path` below the existing `root`, every level durable, also one that a crash left"
+    " unsynced."""
     level = root
     for name in path.relative_to(root).parts:
         (level / name).mkdir(mode, exist_ok=True)

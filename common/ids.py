@@ -1,4 +1,5 @@
-"""Identifiers of recordings: UUIDs of version 7, so that index and creation order agree (RFC 9562, 5.7)."""
+"""Identifiers of recordings: UUIDs of version 7, so that index and creation order agree (RFC 9562,
+5.7)."""
 
 import os
 from datetime import datetime

@@ -1,7 +1,8 @@
-"""Log records for the journal: a sentence, and fields to filter on (PBX=, COMPANY=, RECORDING=, POLL=).
+"""Log records for the journal: a sentence, and fields to filter on (PBX=, COMPANY=, RECORDING=,
+POLL=).
 
-Under systemd they go to the journal with their fields; elsewhere they are lines with key=value at the end.
-Phone numbers, names and secrets are never logged; ids are.
+Under systemd they go to the journal with their fields; elsewhere they are lines with key=value at
+the end. Phone numbers, names and secrets are never logged; ids are.
 """
 
 import logging
@@ -29,12 +30,16 @@ class _Journal(logging.Handler):
 
         fields = {key.upper(): str(value) for key, value in _fields(record).items()}
         journal.send(
-            self.format(record), PRIORITY=_PRIORITY.get(record.levelno, 7), LOGGER=record.name, **fields
+            self.format(record),
+            PRIORITY=_PRIORITY.get(record.levelno, 7),
+            LOGGER=record.name,
+            **fields,
         )
 
 
 def setup() -> None:
-    """Send the log of this process to the journal where systemd gave us one, else to standard error."""
+    """Send the log of this process to the journal where systemd gave us one, else to standard"
+    " error."""
     handler: logging.Handler
     if os.environ.get("JOURNAL_STREAM"):
         handler = _Journal()

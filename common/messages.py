@@ -1,7 +1,7 @@
 """Every message on the bus: what is said, to whom it matters, and how it looks on the wire.
 
-A message says "look"; the truth is in the database. Events are in the past tense, commands name the daemon
-first. A new field needs a default; any other change is a new version beside the old one.
+A message says "look"; the truth is in the database. Events are in the past tense, commands name the
+daemon first. A new field needs a default; any other change is a new version beside the old one.
 """
 
 import dataclasses
@@ -88,7 +88,9 @@ def decode(topic: str, body: bytes | str) -> object:
         raise BadMessage(f"{topic}: not a JSON object")
     kinds = typing.get_type_hints(cls)
     try:
-        return cls(**{key: _read(kinds[key], value) for key, value in members.items() if key in kinds})
+        return cls(
+            **{key: _read(kinds[key], value) for key, value in members.items() if key in kinds}
+        )
     except (TypeError, ValueError) as error:
         raise BadMessage(f"{topic}: {error}") from error
 

@@ -1,4 +1,5 @@
-"""A change and its announcement commit together (outbox); a message and its effect commit together (inbox).
+"""A change and its announcement commit together (outbox); a message and its effect commit together
+(inbox).
 
 Every daemon relays any waiting row, so a message outlives the process that wrote it.
 """
@@ -50,7 +51,7 @@ def first_time(db: Connection, consumer: str, message_id: UUID) -> bool:
 def relay(db: Connection, bus: Publisher) -> bool:
     """Publish waiting rows and mark them sent; say whether more may wait.
 
-    A row whose topic nobody listens to is parked with `refused_at`, so that it can't hold up the rest.
+    A row whose topic nobody listens to is parked with `refused_at`: it can't hold up the rest.
     """
     if not bus.up:
         return False

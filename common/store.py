@@ -1,8 +1,9 @@
-"""Where recordings lie: `<root>/<company>/<yyyy>/<mm>/<dd>/<recording>.csrec`, and how they get there.
+"""Where recordings lie: `<root>/<company>/<yyyy>/<mm>/<dd>/<recording>.csrec`, and how they get
+there.
 
-A file appears under its final name complete and durable, or not at all. Until then it lies in the incoming
-directory of the one archiver that writes it, on the same file system, so that what a crash leaves behind
-is found there at once, however large the archive.
+A file appears under its final name complete and durable, or not at all. Until then it lies in the
+incoming directory of the one archiver that writes it, on the same file system, so that what a crash
+leaves behind is found there at once, however large the archive.
 """
 
 import os
@@ -61,7 +62,8 @@ class Store:
     def path(
         self, company: int, started_at: datetime, recording: UUID, generation: int = 0
     ) -> Path:
-        """Return where a recording lies; a file that replaced another has its generation in its name."""
+        """Return where a recording lies; a file that replaced another has its generation in its"
+        " name."""
         day = started_at.astimezone(UTC).strftime("%Y/%m/%d")
         name = f"{recording}-{generation}" if generation else str(recording)
         return self.root / str(company) / day / f"{name}.csrec"
@@ -89,7 +91,8 @@ class Store:
         return len(left)
 
     def place(self, incoming: Incoming, final: Path) -> None:
-        """Give a synced file its final name; durable after `sync` of its directory. Raises OSError."""
+        """Give a synced file its final name; durable after `sync` of its directory. Raises"
+        " OSError."""
         if final.parent not in self._durable:
             files.make_directories(final.parent, self.root)
             self._durable.add(final.parent)

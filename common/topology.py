@@ -1,7 +1,8 @@
-"""All of RabbitMQ in one place: one exchange, one queue for each daemon, one for what nobody can read.
+"""All of RabbitMQ in one place: one exchange, one queue for each daemon, one for what nobody can
+read.
 
-Every process declares all of it, so that an event waits for a daemon that has never run. Queue arguments
-can't be changed later: other arguments need another queue name.
+Every process declares all of it, so that an event waits for a daemon that has never run. Queue
+arguments can't be changed later: other arguments need another queue name.
 """
 
 from typing import Any
@@ -40,5 +41,3 @@ def declare(channel: Any) -> None:
         channel.queue_declare(queue(daemon), durable=True, arguments=arguments)
         for cls in messages:
             channel.queue_bind(queue(daemon), EXCHANGE, cls.topic)
-
-

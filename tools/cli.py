@@ -66,7 +66,9 @@ def init(credentials: Path) -> None:
         for name in ("master", "pbx"):
             with connection.transaction():
                 connection.execute("LOCK TABLE sealing_key IN EXCLUSIVE MODE")
-                known = connection.execute("SELECT FROM sealing_key WHERE name = %s", [name]).fetchone()
+                known = connection.execute(
+                    "SELECT FROM sealing_key WHERE name = %s", [name]
+                ).fetchone()
                 file = credentials / f"{name}.key"
                 if known:
                     if not file.exists():
@@ -83,13 +85,23 @@ def init(credentials: Path) -> None:
 @cli.command("add-pbx")
 @click.argument("url")
 @click.option("--name", required=True, help="What people call it.")
-@click.option("--period", type=click.Choice(["30", "60", "360", "1440"]), default="1440", show_default=True,
-              help="Minutes between polls.")  # fmt: skip
+@click.option(
+    "--period",
+    type=click.Choice(["30", "60", "360", "1440"]),
+    default="1440",
+    show_default=True,
+    help="Minutes between polls.",
+)
 @click.option("--at", default="03:00", show_default=True, help="Time of day of a daily poll.")
-@click.option("--timezone", default="Europe/London", show_default=True, help="Zone of the PBX's clock.")
-@click.option("--pin", is_flag=True, help="Accept the certificate that the PBX shows now, and only that.")
+@click.option(
+    "--timezone", default="Europe/London", show_default=True, help="Zone of the PBX's clock."
+)
+@click.option(
+    "--pin", is_flag=True, help="Accept the certificate that the PBX shows now, and only that."
+)
 def add_pbx(url: str, name: str, period: str, at: str, timezone: str, pin: bool) -> None:
-    """Add the PBX at URL; its API token is read from standard input and checked before anything is saved."""
+    """Add the PBX at URL; its API token is read from standard input and checked before anything"
+    " is saved."""
     parts = urlsplit(url)
     address = f"{parts.scheme}://{parts.netloc}"
     if parts.scheme not in ("http", "https") or not parts.hostname or url.rstrip("/") != address:
@@ -98,19 +110,32 @@ def add_pbx(url: str, name: str, period: str, at: str, timezone: str, pin: bool)
     if not token:
         raise ConfigError("no token: give the PBX's API token on standard input")
     certificate = pbx.fetch_certificate(address) if pin else None
-    with pbx.connect("ipcortex", address, token=token, certificate=certificate, timezone=timezone) as connector:
+    with pbx.connect(
+        "ipcortex", address, token=token, certificate=certificate, timezone=timezone
+    ) as connector:
         identity = connector.verify()
     with _database() as connection, connection.transaction():
-        row = connection.execute("SELECT gen_random_uuid(), public_key FROM sealing_key WHERE name = 'pbx'").fetchone()
+        row = connection.execute(
+            "SELECT gen_random_uuid(), public_key FROM sealing_key WHERE name = 'pbx'"
+        ).fetchone()
         if row is None:
             raise ConfigError("there are no keys yet: run 'callstash init' first")
         uid, public = row
         added = connection.execute(
-            "INSERT INTO pbx (uid, name, url, certificate, token_sealed, timezone, poll_minutes, poll_at)"
+            "INSERT INTO pbx (uid, name, url, certificate, token_sealed, timezone, poll_minutes,"
+            " poll_at)"
             " VALUES (%s, %s, %s, %s, %s, %s, %s, %s) ON CONFLICT (url) DO NOTHING RETURNING id",
-            [uid, name, address, certificate, seal.seal(public, token.encode(), uid.bytes), timezone,
-             int(period), at],
-        ).fetchone()  # fmt: skip
+            [
+                uid,
+                name,
+                address,
+                certificate,
+                seal.seal(public, token.encode(), uid.bytes),
+                timezone,
+                int(period),
+                at,
+            ],
+        ).fetchone()
         if added is None:
             raise ConfigError(f"{address} is already there")
         outbox.send(connection, PollerPbxChanged(added[0]))
@@ -133,7 +158,11 @@ def poll_now(pbx_id: int) -> None:
 def passwd(account: str) -> None:
     """Set the password of a web administrator; it is read from standard input."""
     stdin = click.get_text_stream("stdin")
-    password = click.prompt("New password", hide_input=True) if stdin.isatty() else stdin.readline().rstrip("\n")
+    password = (
+        click.prompt("New password", hide_input=True)
+        if stdin.isatty()
+        else stdin.readline().rstrip("\n")
+    )
     with _database() as connection:
         auth.set_password(connection, account, password)
     click.echo(f"the password of {account} is set")

@@ -1,8 +1,10 @@
-"""The archiver: fetches what the poller listed, a small batch in each step, and stores it encrypted.
+"""The archiver: fetches what the poller listed, a small batch in each step, and stores it
+encrypted.
 
-The order that makes it durable: bytes, fsync, rename, fsync of the directory, and only then the rows commit.
-A recording's row is locked from the claim to the commit, so each is fetched by one archiver at a time; whatever a
-crash interrupts is claimed again. Only public keys are at hand here: what is written can't be read back.
+The order that makes it durable: bytes, fsync, rename, fsync of the directory, and only then the
+rows commit. A recording's row is locked from the claim to the commit, so each is fetched by one
+archiver at a time; whatever a crash interrupts is claimed again. Only public keys are at hand here:
+what is written can't be read back.
 """
 
 import logging
@@ -92,7 +94,9 @@ class Archiver:
     def _batch(self, source: queries.Pbx, life: Life) -> bool:
         """Fetch and commit up to BATCH recordings; false when there was nothing left to claim."""
         with self._db.transaction():
-            batch = Batch(self._db, self._store, self._instance, self._settings.retry_seconds, self._now)
+            batch = Batch(
+                self._db, self._store, self._instance, self._settings.retry_seconds, self._now
+            )
             claims = queries.claim(self._db, source.id, self._now(), BATCH)
             connector = self._connector(source)
             began, taken = time.monotonic(), 0
@@ -106,7 +110,9 @@ class Archiver:
                         self._db, source.id, self._now() + pause, source.failures + 1, str(error)
                     )
                     if source.failures == 0:
-                        log.warning("the PBX is left alone for a while: %s", error, extra={"pbx": source.id})
+                        log.warning(
+                            "the PBX is left alone for a while: %s", error, extra={"pbx": source.id}
+                        )
                     break
                 life.alive()
                 late = time.monotonic() - began > BATCH_SECONDS
@@ -125,9 +131,12 @@ class Archiver:
         if source not in self._connectors:
             token = seal.unseal(self._token_key, source.token_sealed, source.uid.bytes).decode()
             self._connectors[source] = pbx.connect(
-                source.kind, source.url, token=token, certificate=source.certificate,
+                source.kind,
+                source.url,
+                token=token,
+                certificate=source.certificate,
                 timezone=source.timezone,
-            )  # fmt: skip
+            )
         return self._connectors[source]
 
     def _drop(self, source: queries.Pbx) -> None:

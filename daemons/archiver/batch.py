@@ -1,7 +1,7 @@
 """The recordings of one transaction: fetched one by one, made durable and committed together.
 
-The order is bytes, fsync, rename, fsync of the directory, rows. A recording that fails keeps its reason and the
-time of its next try; the others of the batch are not held up by it.
+The order is bytes, fsync, rename, fsync of the directory, rows. A recording that fails keeps its
+reason and the time of its next try; the others of the batch are not held up by it.
 """
 
 import errno
@@ -14,8 +14,14 @@ from common import pbx
 from common.daemon import Life
 from common.db import Connection
 from common.errors import (
-    BadMedia, NoPermission, NotAvailable, PbxError, TryLater, Unreachable, WrongToken,
-)  # fmt: skip
+    BadMedia,
+    NoPermission,
+    NotAvailable,
+    PbxError,
+    TryLater,
+    Unreachable,
+    WrongToken,
+)
 from common.store import Store
 from daemons.archiver import queries
 from daemons.archiver.fetch import Fetched, Growing, fetch
@@ -29,7 +35,8 @@ DISK_FULL = "the archive's disk is full: the recording waits on the PBX until th
 
 
 class Batch:
-    """The recordings of one transaction: fetched one by one, made durable and committed together."""
+    """The recordings of one transaction: fetched one by one, made durable and committed"
+    " together."""
 
     def __init__(
         self,
@@ -49,9 +56,13 @@ class Batch:
         self.disk_full = False
 
     def fetch(
-        self, connector: pbx.Connector, source: queries.Pbx, claim: queries.Claim,
-        directory: Path, life: Life,
-    ) -> int:  # fmt: skip
+        self,
+        connector: pbx.Connector,
+        source: queries.Pbx,
+        claim: queries.Claim,
+        directory: Path,
+        life: Life,
+    ) -> int:
         """Fetch one recording or note why not, and return the bytes that came.
 
         Raises those PbxErrors that concern the whole PBX.
@@ -167,7 +178,8 @@ class Batch:
             log.warning("a recording waits: %s", error, extra=_extra(claim))
 
     def _give_up(self, claim: queries.Claim, generation: int, error: PbxError) -> None:
-        """Note that the PBX has it no longer; a file that a killed run placed has no key and goes."""
+        """Note that the PBX has it no longer; a file that a killed run placed has no key and"
+        " goes."""
         path = self._store.path(claim.company_id, claim.started_at, claim.id, generation)
         self._store.remove(path)
         queries.give_up(self._db, claim.id, str(error))
@@ -181,7 +193,9 @@ class Batch:
             self._wait(claim, "disk_full", Exception(DISK_FULL))
         else:
             log.error("the archive's disk fails: %s", error.strerror, extra=_extra(claim))
-            self._wait(claim, "disk_error", Exception(f"the archive's disk fails: {error.strerror}"))
+            self._wait(
+                claim, "disk_error", Exception(f"the archive's disk fails: {error.strerror}")
+            )
 
 
 def _extra(claim: queries.Claim) -> dict[str, object]:

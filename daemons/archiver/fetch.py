@@ -1,7 +1,7 @@
 """One recording from the PBX into an encrypted file: download, check, hash, draw, encrypt, write.
 
-Plaintext lives in memory only, a piece at a time. Nothing that the PBX says is taken on trust: what does
-not agree with the listing is not stored but tried again.
+Plaintext lives in memory only, a piece at a time. Nothing that the PBX says is taken on trust: what
+does not agree with the listing is not stored but tried again.
 """
 
 import hashlib
@@ -26,7 +26,8 @@ TOLERANCE = 3.0  # seconds by which the listed duration may be off the audio's
 
 
 class Growing(TransferError):
-    """The PBX sent another length than it lists: the call may still be recorded. `size` in bytes."""
+    """The PBX sent another length than it lists: the call may still be recorded. `size` in"
+    " bytes."""
 
     def __init__(self, sentence: str, size: int) -> None:
         super().__init__(sentence)
@@ -47,7 +48,7 @@ def fetch(
 ) -> Fetched:
     """Download and encrypt one recording.
 
-    Raises PbxError, BadMedia, Growing, and OSError from the archive's disk; the incoming file is removed then.
+    Raises PbxError, BadMedia, Growing, and OSError from the archive's disk; no file is left then.
     """
     incoming = Incoming(directory / f"{claim.id}-{generation}")
     try:
@@ -92,13 +93,24 @@ def _transfer(
     write([encryptor.finish()])
     peaks = None if audio.peaks is None else archive.encrypt_peaks(header, cek, audio.peaks)
     return Stored(
-        id=claim.id, company_id=claim.company_id, key_version=claim.key_version,
-        generation=generation, ecek=keys.wrap(claim.public_key, cek),
-        file_size=incoming.size, file_sha256=cipher.digest(),
-        audio_size=size, audio_sha256=plain.digest(),
-        mime=mime, codec=audio.codec, channels=audio.channels, sample_rate=audio.sample_rate,
-        seconds=audio.seconds, data_offset=audio.data_offset, data_size=audio.data_size, peaks=peaks,
-    )  # fmt: skip
+        id=claim.id,
+        company_id=claim.company_id,
+        key_version=claim.key_version,
+        generation=generation,
+        ecek=keys.wrap(claim.public_key, cek),
+        file_size=incoming.size,
+        file_sha256=cipher.digest(),
+        audio_size=size,
+        audio_sha256=plain.digest(),
+        mime=mime,
+        codec=audio.codec,
+        channels=audio.channels,
+        sample_rate=audio.sample_rate,
+        seconds=audio.seconds,
+        data_offset=audio.data_offset,
+        data_size=audio.data_size,
+        peaks=peaks,
+    )
 
 
 def _sniff(chunks: Iterator[bytes]) -> tuple[Iterator[bytes], str]:
@@ -117,7 +129,8 @@ def _sniff(chunks: Iterator[bytes]) -> tuple[Iterator[bytes], str]:
 
 
 def _check_settled(claim: Claim, size: int, audio: AudioInfo) -> None:
-    """Raise Growing where the download and the listing disagree and it is not yet known which is right."""
+    """Raise Growing where the download and the listing disagree and it is not yet known which is"
+    " right."""
     if claim.listed_size is not None:
         settled = size == claim.listed_size
         sentence = f"the PBX lists {claim.listed_size} bytes and sent {size}"

@@ -99,7 +99,8 @@ def due_pbxs(db: Connection, now: datetime) -> list[Pbx]:
             " coalesce(c.failures, 0) AS failures"
             " FROM pbx p LEFT JOIN pbx_contact c ON c.pbx_id = p.id"
             " WHERE p.state = 'active' AND (c.retry_at IS NULL OR c.retry_at <= %(now)s)"
-            " AND EXISTS (SELECT FROM recording r WHERE r.pbx_id = p.id AND r.next_try_at <= %(now)s)"
+            " AND EXISTS (SELECT FROM recording r WHERE r.pbx_id = p.id AND r.next_try_at <="
+            " %(now)s)"
             " ORDER BY p.id",
             {"now": now},
         ).fetchall()
@@ -124,7 +125,8 @@ def previous(db: Connection, recording: UUID) -> Previous | None:
     """Return the file that a recording has."""
     with db.cursor(row_factory=class_row(Previous)) as cursor:
         return cursor.execute(
-            "SELECT generation, file_size, audio_sha256 FROM recording_audio WHERE recording_id = %s",
+            "SELECT generation, file_size, audio_sha256 FROM recording_audio WHERE recording_id ="
+            " %s",
             [recording],
         ).fetchone()
 
@@ -138,10 +140,25 @@ _AUDIO = (
 def store(db: Connection, rows: Sequence[Stored]) -> None:
     """Note that the files of these recordings are in place."""
     columns = [column.strip() for column in _AUDIO.split(",")]
-    types = (
-        "uuid[], int[], int[], smallint[], bytea[], bigint[], bytea[], bigint[], bytea[], text[],"
-        " text[], smallint[], int[], float8[], int[], bigint[], bytea[]"
-    ).split(", ")
+    types = [
+        "uuid[]",
+        "int[]",
+        "int[]",
+        "smallint[]",
+        "bytea[]",
+        "bigint[]",
+        "bytea[]",
+        "bigint[]",
+        "bytea[]",
+        "text[]",
+        "text[]",
+        "smallint[]",
+        "int[]",
+        "float8[]",
+        "int[]",
+        "bigint[]",
+        "bytea[]",
+    ]
     values = [[getattr(row, name) for row in rows] for name in Stored.__dataclass_fields__]
     db.execute(
         f"INSERT INTO recording_audio ({_AUDIO}) SELECT * FROM unnest("
@@ -166,9 +183,11 @@ def settle(db: Connection, recordings: Sequence[UUID]) -> None:
 def wait(
     db: Connection, recording: UUID, reason: str, error: str, until: datetime, seen: int | None
 ) -> None:
-    """Note why a recording was not stored, and when to try again; `seen` is its size if that was why."""
+    """Note why a recording was not stored, and when to try again; `seen` is its size if that was"
+    " why."""
     db.execute(
-        "UPDATE recording SET attempts = attempts + 1, waiting = %(reason)s, last_error = %(error)s,"
+        "UPDATE recording SET attempts = attempts + 1, waiting = %(reason)s, last_error ="
+        " %(error)s,"
         " next_try_at = %(until)s, seen_size = %(seen)s,"
         " seen_times = CASE WHEN %(seen)s::bigint IS NULL THEN 0"
         " WHEN seen_size = %(seen)s THEN seen_times + 1 ELSE 1 END WHERE id = %(id)s",
@@ -180,7 +199,8 @@ def give_up(db: Connection, recording: UUID, error: str) -> None:
     """Note that the PBX no longer has a recording; one that is stored stays so."""
     db.execute(
         "UPDATE recording SET state = CASE WHEN state = 'listed' THEN 'gone' ELSE state END,"
-        " next_try_at = NULL, last_error = %s, waiting = NULL, attempts = attempts + 1 WHERE id = %s",
+        " next_try_at = NULL, last_error = %s, waiting = NULL, attempts = attempts + 1 WHERE id ="
+        " %s",
         [error, recording],
     )
 
@@ -199,9 +219,11 @@ def tally(db: Connection, instance: int, now: datetime, rows: Sequence[Tally]) -
     """Add what a batch did to the counters of this instance."""
     for row in sorted(rows, key=lambda row: (row.poll_id, row.company_id)):
         db.execute(
-            "INSERT INTO poll_tally AS t (poll_id, company_id, instance, stored, failed, bytes, last_at)"
+            "INSERT INTO poll_tally AS t (poll_id, company_id, instance, stored, failed, bytes,"
+            " last_at)"
             " VALUES (%s, %s, %s, %s, %s, %s, %s) ON CONFLICT (poll_id, company_id, instance)"
-            " DO UPDATE SET stored = t.stored + excluded.stored, failed = t.failed + excluded.failed,"
+            " DO UPDATE SET stored = t.stored + excluded.stored, failed = t.failed +"
+            " excluded.failed,"
             " bytes = t.bytes + excluded.bytes, last_at = excluded.last_at",
             [row.poll_id, row.company_id, instance, row.stored, row.failed, row.bytes, now],
         )
@@ -236,7 +258,8 @@ def pbx_answers(db: Connection, pbx_id: int) -> None:
 def replaced(db: Connection, recording: UUID, old: Previous, new: Stored) -> None:
     """Write into the audit log that another file took the place of one."""
     db.execute(
-        "INSERT INTO audit (actor, action, subject, detail) VALUES ('archiver', 'recording.replaced',"
+        "INSERT INTO audit (actor, action, subject, detail) VALUES ('archiver',"
+        " 'recording.replaced',"
         " %s, jsonb_build_object('old_audio_sha256', %s::text, 'new_audio_sha256', %s::text))",
         [f"recording:{recording}", old.audio_sha256.hex(), new.audio_sha256.hex()],
     )
@@ -249,14 +272,10 @@ def unlink_later(db: Connection, path: str) -> None:
 
 def unlink_next(db: Connection) -> str | None:
     """Lock and return a file to remove."""
-    row = db.execute(
-        "SELECT path FROM unlink_pending LIMIT 1 FOR UPDATE SKIP LOCKED"
-    ).fetchone()
+    row = db.execute("SELECT path FROM unlink_pending LIMIT 1 FOR UPDATE SKIP LOCKED").fetchone()
     return str(row[0]) if row else None
 
 
 def unlinked(db: Connection, path: str) -> None:
     """Note that a file is removed."""
     db.execute("DELETE FROM unlink_pending WHERE path = %s", [path])
-
-

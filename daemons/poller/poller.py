@@ -1,13 +1,13 @@
 """The poller: asks each PBX in its time what there is, and notes what has to be fetched.
 
-A poll lists one company in each step. A company's window moves only when all of it was listed, so whatever
-was missed - a poll, a company, a row - is in the window of the next one.
+A poll lists one company in each step. A company's window moves only when all of it was listed, so
+whatever was missed - a poll, a company, a row - is in the window of the next one.
 """
 
 import logging
 from collections.abc import Callable, Iterator
-from datetime import UTC, datetime, timedelta
 from dataclasses import dataclass
+from datetime import UTC, datetime, timedelta
 from itertools import islice
 from pathlib import Path
 from zoneinfo import ZoneInfo
@@ -83,13 +83,17 @@ class Poller:
         for poll in running:
             self._settle(poll)
         ids = ", ".join(str(poll.pbx_id) for poll in running)
-        life.doing(f"polling PBX {ids}: the archivers fetch" if ids else "waiting for the next poll")
+        life.doing(
+            f"polling PBX {ids}: the archivers fetch" if ids else "waiting for the next poll"
+        )
         return False
 
     def _schedule_first(self, new: queries.Pbx) -> None:
         when = schedule.first(self._now(), new.poll_minutes, new.poll_at, self._zone)
         queries.schedule(self._db, new.id, when)
-        log.info("the first poll is due at %s", when.isoformat(timespec="minutes"), extra={"pbx": new.id})
+        log.info(
+            "the first poll is due at %s", when.isoformat(timespec="minutes"), extra={"pbx": new.id}
+        )
 
     def _following(self, polled: queries.Pbx) -> datetime:
         return schedule.following(self._now(), polled.poll_minutes, polled.poll_at, self._zone)
@@ -97,7 +101,11 @@ class Poller:
     def _connect(self, polled: queries.Pbx) -> pbx.Connector:
         token = seal.unseal(self._token_key, polled.token_sealed, polled.uid.bytes).decode()
         return pbx.connect(
-            polled.kind, polled.url, token=token, certificate=polled.certificate, timezone=polled.timezone
+            polled.kind,
+            polled.url,
+            token=token,
+            certificate=polled.certificate,
+            timezone=polled.timezone,
         )
 
     def _begin(self, due: queries.Due) -> None:
@@ -126,9 +134,11 @@ class Poller:
         queries.fail(self._db, poll, str(error))
         queries.schedule(self._db, polled.id, again, failures + 1)
         log.error(
-            "poll failed, the next one is at %s: %s", again.isoformat(timespec="minutes"), error,
+            "poll failed, the next one is at %s: %s",
+            again.isoformat(timespec="minutes"),
+            error,
             extra={"pbx": polled.id, "poll": poll},
-        )  # fmt: skip
+        )
 
     def _list_one(self, poll: queries.Poll, life: Life) -> None:
         company = queries.unlisted(self._db, poll.id)
@@ -149,9 +159,10 @@ class Poller:
         except PbxError as error:
             queries.company_failed(self._db, poll.id, company.id, str(error))
             log.error(
-                "a company could not be listed: %s", error,
+                "a company could not be listed: %s",
+                error,
                 extra={"pbx": polled.id, "company": company.id, "poll": poll.id},
-            )  # fmt: skip
+            )
 
     def _list(
         self, polled: queries.Pbx, poll: queries.Poll, company: queries.Company, life: Life
@@ -164,9 +175,14 @@ class Poller:
             for rows in _chunks(listing):
                 with self._db.transaction():
                     new += queries.list_recordings(
-                        self._db, poll.id, polled.id, company.id, rows,
-                        [uuid7(until) for _ in rows], self._settings.settle_seconds,
-                    )  # fmt: skip
+                        self._db,
+                        poll.id,
+                        polled.id,
+                        company.id,
+                        rows,
+                        [uuid7(until) for _ in rows],
+                        self._settings.settle_seconds,
+                    )
                 listed += len(rows)
                 life.alive()
         error = None
@@ -178,13 +194,21 @@ class Poller:
                 queries.company_listed_until(self._db, company.id, until, complete)
             if new:
                 outbox.send(self._db, RecordingsListed(polled.id, company.id, poll.id, new))
-        extra = {"pbx": polled.id, "company": company.id, "poll": poll.id, "polled": listed, "new": new}
+        extra = {
+            "pbx": polled.id,
+            "company": company.id,
+            "poll": poll.id,
+            "polled": listed,
+            "new": new,
+        }
         if error:
             log.error("company listed, but %s", error, extra=extra)
         else:
             log.info("company listed", extra=extra)
         if listing.zone_mismatch:
-            log.warning("the PBX keeps another time than %s", polled.timezone, extra={"pbx": polled.id})
+            log.warning(
+                "the PBX keeps another time than %s", polled.timezone, extra={"pbx": polled.id}
+            )
 
     def _settle(self, poll: queries.Poll) -> None:
         last = queries.last_progress(self._db, poll.id) or poll.listed_at or poll.started_at

@@ -5,10 +5,10 @@ from dataclasses import dataclass
 from datetime import datetime, time
 from uuid import UUID
 
+from common.keys import CompanyKey
 from psycopg.rows import class_row
 
 from common.db import Connection
-from common.keys import CompanyKey
 from common.pbx import RemoteRecording
 
 
@@ -189,7 +189,8 @@ def note_companies(
     ).rowcount
     new = db.execute(
         "WITH new AS (INSERT INTO company (pbx_id, name, label)"
-        " SELECT %(pbx)s, name, label FROM unnest(%(names)s::text[], %(labels)s::text[]) AS t (name, label)"
+        " SELECT %(pbx)s, name, label FROM unnest(%(names)s::text[], %(labels)s::text[]) AS t"
+        " (name, label)"
         " ON CONFLICT (pbx_id, name) DO NOTHING RETURNING id)"
         " INSERT INTO poll_company (poll_id, company_id, first_seen)"
         " SELECT %(poll)s, id, true FROM new",
@@ -240,8 +241,13 @@ def add_key(db: Connection, company_id: int, key: CompanyKey) -> None:
 
 
 def list_recordings(
-    db: Connection, poll_id: int, pbx_id: int, company_id: int, rows: Sequence[RemoteRecording],
-    ids: Sequence[UUID], settle_seconds: int,
+    db: Connection,
+    poll_id: int,
+    pbx_id: int,
+    company_id: int,
+    rows: Sequence[RemoteRecording],
+    ids: Sequence[UUID],
+    settle_seconds: int,
 ) -> int:
     """Insert the recordings that are not known yet as listed and return how many those were.
 
@@ -249,7 +255,10 @@ def list_recordings(
     that is known, but now has another size or duration, or was given up, is fetched (again).
     """
     arguments = {
-        "poll": poll_id, "pbx": pbx_id, "company": company_id, "settle": settle_seconds,
+        "poll": poll_id,
+        "pbx": pbx_id,
+        "company": company_id,
+        "settle": settle_seconds,
         "ids": list(ids),
         "remotes": [row.remote_id for row in rows],
         "starts": [row.started_at for row in rows],
@@ -258,7 +267,7 @@ def list_recordings(
         "callees": [row.callee for row in rows],
         "directions": [row.direction for row in rows],
         "sizes": [row.size for row in rows],
-    }  # fmt: skip
+    }
     new = db.execute(
         "INSERT INTO recording (id, pbx_id, company_id, remote_id, poll_id, started_at, duration,"
         " caller, callee, direction, listed_size, next_try_at)"
@@ -276,7 +285,8 @@ def list_recordings(
         db.execute(
             "WITH changed AS (SELECT r.id, t.duration, t.size FROM recording r"
             " JOIN unnest(%(remotes)s::text[], %(durations)s::integer[], %(sizes)s::bigint[])"
-            " AS t (remote, duration, size) ON r.company_id = %(company)s AND r.remote_id = t.remote"
+            " AS t (remote, duration, size) ON r.company_id = %(company)s AND r.remote_id ="
+            " t.remote"
             " WHERE r.state = 'gone'"
             " OR (r.duration, r.listed_size) IS DISTINCT FROM (t.duration, t.size)"
             " FOR UPDATE OF r SKIP LOCKED)"
@@ -300,9 +310,7 @@ def company_listed(
     )
 
 
-def company_listed_until(
-    db: Connection, company_id: int, until: datetime, complete: bool
-) -> None:
+def company_listed_until(db: Connection, company_id: int, until: datetime, complete: bool) -> None:
     """Move the end of what is listed of a company."""
     db.execute(
         "UPDATE company SET listed_until = %(until)s,"
