@@ -42,6 +42,7 @@ class Settings(Protocol):
 
 
 S = TypeVar("S", bound=Settings)
+Handlers = dict[type[Any], Callable[[Any], None]]
 
 
 class Life:
@@ -141,7 +142,7 @@ def _arguments(process: str, instances: bool) -> argparse.Namespace:
 
 def run(
     started: Started[Any],
-    handlers: dict[type[Any], Callable[[Any], None]],
+    handlers: Handlers,
     step: Callable[[Life], bool],
 ) -> None:
     """Run until SIGTERM or SIGINT. `step` does one bounded piece and says whether there is more."""

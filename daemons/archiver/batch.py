@@ -10,7 +10,6 @@ from collections.abc import Callable
 from datetime import datetime, timedelta
 from pathlib import Path
 
-from common import pbx
 from common.daemon import Life
 from common.db import Connection
 from common.errors import (
@@ -22,6 +21,7 @@ from common.errors import (
     Unreachable,
     WrongToken,
 )
+from common.pbx import Connector
 from common.store import Store
 from daemons.archiver import queries
 from daemons.archiver.fetch import Fetched, Growing, fetch
@@ -57,7 +57,7 @@ class Batch:
 
     def fetch(
         self,
-        connector: pbx.Connector,
+        connector: Connector,
         source: queries.Pbx,
         claim: queries.Claim,
         directory: Path,
@@ -117,8 +117,8 @@ class Batch:
             except OSError as error:
                 failed[directory] = error
         for fetched in placed:
-            if error := failed.get(self._path(fetched).parent):
-                self._disk_error(fetched.claim, error)
+            if failure := failed.get(self._path(fetched).parent):
+                self._disk_error(fetched.claim, failure)
         return [fetched for fetched in placed if self._path(fetched).parent not in failed]
 
     def _tally(self, claim: queries.Claim) -> queries.Tally:
@@ -202,7 +202,7 @@ def _extra(claim: queries.Claim) -> dict[str, object]:
     return {"company": claim.company_id, "recording": claim.id, "poll": claim.poll_id}
 
 
-def _still_listed(connector: pbx.Connector, claim: queries.Claim) -> bool:
+def _still_listed(connector: Connector, claim: queries.Claim) -> bool:
     """Does the PBX still list it, or at least not deny that?"""
     try:
         return connector.is_listed(claim.company_name, claim.remote_id, claim.started_at)

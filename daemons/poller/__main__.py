@@ -9,7 +9,10 @@ def main() -> None:
     """Run the poller until told to stop."""
     with daemon.start("poller", Settings) as started:
         poller = Poller(started.settings, started.db)
-        handlers = {PollerPollNow: poller.on_poll_now, PollerPbxChanged: poller.on_pbx_changed}
+        handlers: daemon.Handlers = {
+            PollerPollNow: poller.on_poll_now,
+            PollerPbxChanged: poller.on_pbx_changed,
+        }
         daemon.run(started, handlers, poller.step)
 
 
