@@ -1,0 +1,71 @@
+"""The private PostgreSQL and RabbitMQ under one directory; the system's own are never touched.
+
+One run owns the directory at a time (flock). What an earlier run left behind, dead or alive, is ended.
+"""
+
+import fcntl
+import os
+import shutil
+from pathlib import Path
+from typing import IO
+
+from devtools.postgres import Postgres
+from devtools.process import end_leftover
+from devtools.rabbitmq import RabbitMQ
+
+
+class InUse(Exception):
+    """Another run owns the directory."""
+
+
+class Stack:
+    """PostgreSQL and RabbitMQ under `directory`, each started when asked to."""
+
+    def __init__(self, directory: Path, *, fsync: bool = True) -> None:
+        self.directory = directory.absolute()
+        self._lock = _own(self.directory)
+        self.postgres = Postgres(self.directory / "postgres", fsync=fsync)
+        self.rabbitmq = RabbitMQ(self.directory / "rabbitmq")
+
+    def start(self) -> None:
+        """Start both and wait until they answer."""
+        self.postgres.start()
+        self.rabbitmq.start()
+
+    def stop(self) -> None:
+        """Stop both cleanly and give the directory up."""
+        try:
+            self.rabbitmq.stop()
+        finally:
+            self.postgres.stop()
+            self._lock.close()
+
+    def wipe_rabbitmq(self) -> None:
+        """Delete everything that RabbitMQ has; it must be stopped or killed."""
+        self.rabbitmq.wipe()
+
+
+def _own(directory: Path) -> IO[str]:
+    directory.mkdir(parents=True, exist_ok=True)
+    lock = (directory / "lock").open("w", encoding="ascii")
+    try:
+        fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
+    except BlockingIOError as error:
+        lock.close()
+        raise InUse(f"another run is using {directory}: stop it first") from error
+    return lock
+
+
+def run_directory(parent: Path) -> Path:
+    """Return a new directory for this run, after removing those of runs that are over."""
+    parent.mkdir(parents=True, exist_ok=True)
+    for old in parent.glob("run-*"):
+        try:
+            lock = _own(old)
+        except InUse:
+            continue
+        for pid_file in old.glob("*/*pid"):
+            end_leftover(pid_file)
+        shutil.rmtree(old, ignore_errors=True)
+        lock.close()
+    return parent / f"run-{os.getpid()}"
