@@ -1,6 +1,5 @@
 """Outbox and inbox on a real PostgreSQL and a real RabbitMQ: nothing said is lost or done twice."""
 
-
 from typing import Any
 from uuid import UUID, uuid4
 
@@ -88,7 +87,9 @@ def test_when_nobody_listens_to_a_topic_then_it_is_parked_and_the_rest_goes_on(
     say(db, PollerPbxChanged(10))
     outbox.relay(db, receiver.bus)
     until(lambda: receiver.pump() or len(receiver.got) == 1)
-    row = db.execute("SELECT topic, refused_at, sent_at FROM outbox WHERE sent_at IS NULL").fetchone()
+    row = db.execute(
+        "SELECT topic, refused_at, sent_at FROM outbox WHERE sent_at IS NULL"
+    ).fetchone()
     assert row is not None
     assert row[0] == "nobody.cares.v1"
     assert row[1] is not None
@@ -181,5 +182,3 @@ def test_deliveries_wait_while_a_step_reports_that_it_is_alive(broker_url: str, 
     assert receiver.got == []
     receiver.pump()
     assert len(receiver.got) == 1
-
-
