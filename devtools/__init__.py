@@ -1,1 +1,1 @@
-"""What developers run: the environment, the private PostgreSQL and RabbitMQ, the demo, the checks."""
+"""What developers run: the set-up, the private PostgreSQL and RabbitMQ, the demo, the checks."""

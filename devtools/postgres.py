@@ -1,7 +1,7 @@
 """A private PostgreSQL server in one directory, reachable through a Unix socket of our own only.
 
-The socket lies in a directory that nobody else can enter, so whoever gets there is trusted; as root, which
-PostgreSQL refuses, the server runs in a user namespace where we are somebody else.
+The socket lies in a directory that nobody else can enter, so whoever gets there is trusted. As
+root, which PostgreSQL refuses, the server runs in a user namespace where we are somebody else.
 """
 
 import os

@@ -1,7 +1,7 @@
 """Child processes that never outlive us.
 
-Each is ended by the kernel when its parent dies, and noted in a pid file with its start time, so that a
-later run recognises and ends whatever is left in spite of that.
+Each is ended by the kernel when its parent dies, and noted in a pid file with its start time, so
+that a later run recognises and ends whatever is left in spite of that.
 """
 
 import os
@@ -22,7 +22,7 @@ def spawn(
     env: Mapping[str, str] | None = None,
     death_signal: signal.Signals = signal.SIGKILL,
 ) -> subprocess.Popen[bytes]:
-    """Start a program in a process group of its own, so that Ctrl-C is for us only, and append to `log`."""
+    """Start a program that writes to `log`, in a session of its own: Ctrl-C is for us only."""
     with log.open("ab") as output:
         process = subprocess.Popen(
             ["setpriv", "--pdeathsig", death_signal.name, "--", *arguments],
@@ -71,7 +71,7 @@ def kill(pids: Sequence[int], timeout: float = 10.0) -> None:
 
 
 def end_leftover(pid_file: Path) -> None:
-    """End the process that an earlier run noted in `pid_file`, with its children, if it still runs."""
+    """End the process that an earlier run noted in `pid_file`, and its children."""
     try:
         pid, start = map(int, pid_file.read_text(encoding="ascii").split())
     except (OSError, ValueError):

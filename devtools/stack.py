@@ -1,6 +1,6 @@
 """The private PostgreSQL and RabbitMQ under one directory; the system's own are never touched.
 
-One run owns the directory at a time (flock). What an earlier run left behind, dead or alive, is ended.
+One run owns the directory at a time (flock). What an earlier run left behind is ended.
 """
 
 import fcntl

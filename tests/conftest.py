@@ -1,4 +1,4 @@
-"""Fixtures: a real PostgreSQL and RabbitMQ for the session, a fresh database and virtual host for each test.
+"""Fixtures: real servers for the session, a fresh database and virtual host for each test.
 
 Everything lies under var/test, in a directory of this run, and dies with it.
 """
@@ -38,7 +38,7 @@ def broker(stack: Stack) -> Stack:
 
 @pytest.fixture(scope="session")
 def template(stack: Stack) -> str:
-    """The name of a database with all migrations applied, which the tests' databases are copies of."""
+    """The name of the database, with all migrations applied, that each test gets a copy of."""
     with stack.postgres.connect() as server:
         server.execute("CREATE DATABASE migrated")
     with stack.postgres.connect("migrated") as connection:

@@ -7,7 +7,7 @@ from collections.abc import Callable
 
 
 def until(condition: Callable[[], object], timeout: float = 10.0) -> None:
-    """Return as soon as `condition` is true; AssertionError with its source after `timeout` seconds."""
+    """Return when `condition` is true; AssertionError with its source after `timeout` seconds."""
     deadline = time.monotonic() + timeout
     pause = threading.Event()
     while not condition():
