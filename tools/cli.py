@@ -12,10 +12,9 @@ from urllib.parse import urlsplit
 import click
 import psycopg
 
-from common import __version__, config, db, journal, keys, outbox, pbx, seal
+from common import __version__, config, db, journal, keys, outbox, passwords, pbx, seal
 from common.errors import CallStashError, ConfigError
 from common.messages import PollerPbxChanged, PollerPollNow
-from webui import auth
 
 
 @dataclass(frozen=True)
@@ -164,5 +163,5 @@ def passwd(account: str) -> None:
         else stdin.readline().rstrip("\n")
     )
     with _database() as connection:
-        auth.set_password(connection, account, password)
+        passwords.set_password(connection, account, password)
     click.echo(f"the password of {account} is set")

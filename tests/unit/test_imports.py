@@ -10,7 +10,7 @@ ALLOWED = {
     "common": {"common"},
     "daemons": {"common"},
     "webui": {"common", "webui"},
-    "tools": {"common", "webui", "tools"},
+    "tools": {"common", "tools"},
     "simulators": {"simulators"},
 }
 OURS = {*ALLOWED, "devtools", "tests", "bench"}

@@ -90,7 +90,7 @@ CREATE TABLE pbx (
 COMMENT ON TABLE pbx IS 'The PBXs and their settings. Owner: the web UI and the console tools.';
 COMMENT ON COLUMN pbx.uid IS 'Stands in the header of every archived file, as nothing else of the PBX does.';
 COMMENT ON COLUMN pbx.certificate IS 'PEM of the one certificate accepted instead of the public authorities; null: those.';
-COMMENT ON COLUMN pbx.token_sealed IS 'API token, sealed to the key "pbx" (poller and archiver), AAD = uid.';
+COMMENT ON COLUMN pbx.token_sealed IS 'API token, sealed to the key "pbx" (poller and archiver), context = uid.';
 COMMENT ON COLUMN pbx.timezone IS 'IANA name of the zone in which the PBX keeps its calendar buckets.';
 COMMENT ON COLUMN pbx.poll_at IS 'Time of day of a daily poll, in the time zone of this machine.';
 
@@ -125,7 +125,7 @@ CREATE TABLE company_key (
 CREATE UNIQUE INDEX company_key_current ON company_key (company_id) WHERE retired_at IS NULL;
 COMMENT ON TABLE company_key IS 'RSA-3072 key pairs. Owner: the poller, which makes one when it first sees a company.';
 COMMENT ON COLUMN company_key.public_key IS 'SubjectPublicKeyInfo, DER.';
-COMMENT ON COLUMN company_key.private_sealed IS 'PKCS#8 DER, sealed to the key "master", AAD = company uid, kid, version.';
+COMMENT ON COLUMN company_key.private_sealed IS 'PKCS#8 DER, sealed to the key "master", context = company uid, kid, version.';
 
 -- Polls -----------------------------------------------------------------------------------------
 

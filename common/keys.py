@@ -1,0 +1,131 @@
+"""Keys: a company's RSA pair, content keys wrapped with it, and the credentials of this process.
+
+Whoever archives needs public keys only. A company's private key exists in clear just while it is
+made and while the holder of the master key uses it.
+"""
+
+import base64
+import binascii
+import hashlib
+import os
+from dataclasses import dataclass
+from functools import lru_cache
+from pathlib import Path
+from uuid import UUID
+
+from cryptography.hazmat.primitives.asymmetric import padding, rsa
+from cryptography.hazmat.primitives.hashes import SHA256
+from cryptography.hazmat.primitives.serialization import (
+    Encoding,
+    NoEncryption,
+    PrivateFormat,
+    PublicFormat,
+    load_der_private_key,
+    load_der_public_key,
+)
+
+from common import files, seal
+from common.errors import ConfigError, KeyUnavailable
+
+BITS = 3072
+_OAEP = padding.OAEP(padding.MGF1(SHA256()), SHA256(), None)  # RFC 8017, 7.1
+
+
+@dataclass(frozen=True)
+class CompanyKey:
+    """A company's key pair: `public_key` is SubjectPublicKeyInfo in DER."""
+
+    version: int
+    kid: str
+    public_key: bytes
+    private_sealed: bytes
+
+
+def key_id(public_der: bytes) -> str:
+    """Return the first 16 hexadecimal digits of the SHA-256 of a public key."""
+    return hashlib.sha256(public_der).hexdigest()[:16]
+
+
+def _context(company: UUID, kid: str, version: int) -> bytes:
+    return f"company-key\0{company}\0{kid}\0{version}".encode()
+
+
+def generate_company_key(company: UUID, version: int, master_public: bytes) -> CompanyKey:
+    """Make a key pair and seal its private half to the master key."""
+    private = rsa.generate_private_key(public_exponent=65537, key_size=BITS)
+    public = private.public_key().public_bytes(Encoding.DER, PublicFormat.SubjectPublicKeyInfo)
+    pkcs8 = private.private_bytes(Encoding.DER, PrivateFormat.PKCS8, NoEncryption())
+    kid = key_id(public)
+    return CompanyKey(
+        version, kid, public, seal.seal(master_public, pkcs8, _context(company, kid, version))
+    )
+
+
+def open_company_key(
+    master_private: bytes, private_sealed: bytes, company: UUID, kid: str, version: int
+) -> rsa.RSAPrivateKey:
+    """Open a company's private key. Raises KeyUnavailable, also for another company's or"
+    " version's."""
+    pkcs8 = seal.unseal(master_private, private_sealed, _context(company, kid, version))
+    key = load_der_private_key(pkcs8, None)
+    if not isinstance(key, rsa.RSAPrivateKey):
+        raise KeyUnavailable(f"the private key {kid} is not an RSA key")
+    return key
+
+
+@lru_cache(256)
+def _public(public_der: bytes) -> rsa.RSAPublicKey:
+    key = load_der_public_key(public_der)
+    if not isinstance(key, rsa.RSAPublicKey) or key.key_size < BITS:
+        raise KeyUnavailable(f"the public key {key_id(public_der)} is not RSA of {BITS} bits")
+    return key
+
+
+def wrap(public_der: bytes, cek: bytes) -> bytes:
+    """Wrap a content key for a company: RSA-OAEP with SHA-256, no label."""
+    return _public(public_der).encrypt(cek, _OAEP)
+
+
+def unwrap(private: rsa.RSAPrivateKey, ecek: bytes) -> bytes:
+    """Return the content key. Raises KeyUnavailable."""
+    try:
+        cek = private.decrypt(ecek, _OAEP)
+    except ValueError as error:
+        raise KeyUnavailable(
+            "the content key was wrapped for another key, or was altered"
+        ) from error
+    if len(cek) != 32:
+        raise KeyUnavailable("the content key has the wrong length")
+    return cek
+
+
+def load_credential(name: str) -> bytes:
+    """Return the 32 bytes of a credential of this process (systemd.exec(5), LoadCredential=).
+
+    Raises ConfigError.
+    """
+    directory = os.environ.get("CREDENTIALS_DIRECTORY")
+    if not directory:
+        raise ConfigError(f"no credentials: CREDENTIALS_DIRECTORY must name the one with {name}")
+    path = Path(directory, name)
+    try:
+        secret = base64.b64decode(path.read_bytes().strip(), validate=True)
+    except OSError as error:
+        raise ConfigError(f"{path}: can't be read: {error.strerror}") from error
+    except binascii.Error as error:
+        raise ConfigError(f"{path}: is not base64") from error
+    if len(secret) != 32:
+        raise ConfigError(f"{path}: must hold 32 bytes, not {len(secret)}")
+    return secret
+
+
+def write_credential(directory: Path, name: str, secret: bytes) -> None:
+    """Write a credential, durable and readable for the owner only. Raises FileExistsError."""
+    flags = os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC
+    descriptor = os.open(directory / name, flags, 0o600)
+    try:
+        files.write_all(descriptor, [base64.b64encode(secret) + b"\n"])
+        os.fsync(descriptor)
+    finally:
+        os.close(descriptor)
+    files.sync_directory(directory)
