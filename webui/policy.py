@@ -1,0 +1,51 @@
+"""Who may do what: each route names its policy; with one that names none nothing starts.
+
+The table here is the only place that says which account may do what.
+"""
+
+from collections.abc import Callable
+from enum import Enum, auto
+from typing import Any, TypeVar
+
+from flask import Flask
+
+View = TypeVar("View", bound=Callable[..., Any])
+
+
+class Policy(Enum):
+    """What a route needs."""
+
+    PUBLIC = auto()  # nothing: the login page and files without data
+    SEE = auto()  # to read settings, states and lists of calls
+    MANAGE = auto()  # to change or start something
+    HEAR = auto()  # anything that comes from the sound of a recording
+
+
+_ACCOUNTS = {
+    Policy.SEE: frozenset({"sysadmin", "admin"}),
+    Policy.MANAGE: frozenset({"sysadmin"}),
+    Policy.HEAR: frozenset({"sysadmin"}),
+}
+
+
+def allows(policy: Policy, account: str | None) -> bool:
+    """Say whether an account (None: nobody is logged in) may use routes with this policy."""
+    return policy is Policy.PUBLIC or account in _ACCOUNTS[policy]
+
+
+def requires(policy: Policy, *, page: bool = True) -> Callable[[View], View]:
+    """Name the policy of a route; `page` is false where a script or a player asks, not a person."""
+
+    def mark(view: View) -> View:
+        view.policy = policy  # type: ignore[attr-defined]
+        view.is_page = page  # type: ignore[attr-defined]
+        return view
+
+    return mark
+
+
+def check(app: Flask) -> None:
+    """Raise RuntimeError where a route of `app` names no policy."""
+    for rule in app.url_map.iter_rules():
+        if not isinstance(getattr(app.view_functions[rule.endpoint], "policy", None), Policy):
+            raise RuntimeError(f"the route {rule.rule} names no policy")

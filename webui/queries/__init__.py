@@ -1,0 +1,1 @@
+"""Every SQL statement of the web UI: accounts, PBXs, polls, and recordings."""

@@ -1,0 +1,105 @@
+"""PBXs, their companies, and the daemons."""
+
+from dataclasses import dataclass
+from datetime import datetime, time
+
+from common.db import Connection
+from webui.queries.rows import rows
+
+
+@dataclass(frozen=True)
+class Pbx:
+    """A PBX as an administrator sees it."""
+
+    id: int
+    kind: str
+    name: str
+    url: str
+    pinned: bool
+    timezone: str
+    state: str
+    poll_minutes: int
+    poll_at: time
+    next_poll_at: datetime | None
+    requested_at: datetime | None
+    poll_failures: int
+    contact_error: str | None
+    contact_retry_at: datetime | None
+
+
+_PBX = (
+    "SELECT p.id, p.kind, p.name, p.url, p.certificate IS NOT NULL AS pinned, p.timezone,"
+    " p.state::text, p.poll_minutes, p.poll_at, s.next_poll_at, s.requested_at,"
+    " coalesce(s.failures, 0) AS poll_failures, c.error AS contact_error,"
+    " c.retry_at AS contact_retry_at FROM pbx p LEFT JOIN poll_schedule s ON s.pbx_id = p.id"
+    " LEFT JOIN pbx_contact c ON c.pbx_id = p.id"
+)
+
+
+def pbxs(db: Connection) -> list[Pbx]:
+    """Return all PBXs."""
+    return rows(db, Pbx, f"{_PBX} ORDER BY p.id", [])
+
+
+def pbx(db: Connection, pbx_id: int) -> Pbx | None:
+    """Return a PBX."""
+    return next(iter(rows(db, Pbx, f"{_PBX} WHERE p.id = %s", [pbx_id])), None)
+
+
+@dataclass(frozen=True)
+class Company:
+    """A company with what is stored of it."""
+
+    id: int
+    pbx_id: int
+    pbx_name: str
+    name: str
+    label: str
+    state: str
+    listed_until: datetime | None
+    calls: int
+    bytes: int
+
+
+_COMPANY = (
+    "SELECT c.id, c.pbx_id, p.name AS pbx_name, c.name, c.label, c.state::text, c.listed_until,"
+    " coalesce(u.calls, 0)::bigint AS calls, coalesce(u.bytes, 0)::bigint AS bytes FROM company c"
+    " JOIN pbx p ON p.id = c.pbx_id LEFT JOIN LATERAL (SELECT sum(calls) AS calls,"
+    " sum(bytes) AS bytes FROM company_usage WHERE company_id = c.id) u ON true"
+)
+
+
+def companies(db: Connection) -> list[Company]:
+    """Return all companies."""
+    return rows(db, Company, f"{_COMPANY} ORDER BY c.label, c.id", [])
+
+
+def companies_of(db: Connection, pbx_id: int) -> list[Company]:
+    """Return the companies of a PBX."""
+    return rows(db, Company, f"{_COMPANY} WHERE c.pbx_id = %s ORDER BY c.label, c.id", [pbx_id])
+
+
+def company(db: Connection, company_id: int) -> Company | None:
+    """Return a company."""
+    return next(iter(rows(db, Company, f"{_COMPANY} WHERE c.id = %s", [company_id])), None)
+
+
+@dataclass(frozen=True)
+class Daemon:
+    """A process and what it says of itself."""
+
+    name: str
+    version: str
+    started_at: datetime
+    doing: str
+    silent_seconds: float
+
+
+def daemons(db: Connection) -> list[Daemon]:
+    """Return the processes that have ever reported."""
+    query = (
+        "SELECT name, version, started_at, doing,"
+        " extract(epoch FROM now() - seen_at)::float8 AS silent_seconds"
+        " FROM daemon_status ORDER BY name"
+    )
+    return rows(db, Daemon, query)

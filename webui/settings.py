@@ -1,0 +1,58 @@
+"""The web UI's settings, and what all its requests share."""
+
+from dataclasses import dataclass
+from datetime import datetime, tzinfo
+from pathlib import Path
+from zoneinfo import ZoneInfo
+
+from flask import current_app, g
+
+from common.db import Connection
+from common.store import Store
+from webui.database import Database
+from webui.playback import KeyRing
+
+
+@dataclass(frozen=True)
+class Settings:
+    """The web UI's part of callstash.toml."""
+
+    database: str
+    broker: str
+    archive: Path
+    timezone: str = ""  # IANA name of the zone in which times are shown; empty: this machine's
+    session_idle_minutes: int = 30
+    session_hours: int = 12
+
+
+@dataclass(frozen=True)
+class Shared:
+    """What all requests of one process share."""
+
+    settings: Settings
+    database: Database
+    store: Store
+    keys: KeyRing
+
+    @property
+    def zone(self) -> tzinfo | None:
+        """Return the zone in which times are shown; None is this machine's."""
+        return ZoneInfo(self.settings.timezone) if self.settings.timezone else None
+
+    def local(self, instant: datetime) -> datetime:
+        """Return an instant in the zone in which times are shown."""
+        return instant.astimezone(self.zone)
+
+
+def shared() -> Shared:
+    """Return what the running application shares."""
+    found: Shared = current_app.extensions["callstash"]
+    return found
+
+
+def connection() -> Connection:
+    """Return this request's connection, which answered when the request first asked for it."""
+    if "connection" not in g:
+        g.connection = shared().database.connection()
+    kept: Connection = g.connection
+    return kept
