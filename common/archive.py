@@ -140,7 +140,7 @@ class Encryptor:
 
 
 class Reader:
-    """Reads any range of an archive file. Raises ArchiveError before anything that is not authentic.
+    The caller says whose recording it must be: files swapped with their keys are refused too.
 
     The caller says whose recording it must be: two files swapped with their keys are refused too.
     """
