@@ -140,9 +140,9 @@ class Encryptor:
 
 
 class Reader:
-    The caller says whose recording it must be: files swapped with their keys are refused too.
+    """Reads any range of an archive file; raises ArchiveError before what is not authentic.
 
-    The caller says whose recording it must be: two files swapped with their keys are refused too.
+    The caller says whose recording it must be: files swapped with their keys are refused too.
     """
 
     def __init__(self, file: BinaryIO, cek: bytes, *, recording: UUID, company: UUID) -> None:
