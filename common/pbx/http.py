@@ -35,6 +35,7 @@ SLOWEST = 8 << 10  # bytes a second, over SLOW_SECONDS
 SLOW_SECONDS = 30.0
 PIECE = 256 << 10
 LARGEST_MEDIA = 4 << 30
+EXCESS = 16 << 20  # bytes that a recording may have more than is listed
 LARGEST_ANSWER = 256 << 20
 
 
@@ -193,7 +194,7 @@ class Client:
         self, response: requests.Response, announced: int | None, expected: int | None
     ) -> Iterator[bytes]:
         """Yield what comes as it comes; raises TransferError for too little, too much, too slow."""
-        limit = LARGEST_MEDIA if expected is None else max(2 * expected, expected + (16 << 20))
+        limit = LARGEST_MEDIA if expected is None else max(2 * expected, expected + EXCESS)
         read = response.raw._original_response.read1  # as requests itself does for cookies
         got, since, mark = 0, self._clock(), 0
         while True:
