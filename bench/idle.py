@@ -5,7 +5,7 @@ import shutil
 import time
 from pathlib import Path
 
-from bench.bench_archive import ARCHIVERS, callstash, installation
+from bench.archive import ARCHIVERS, callstash, installation
 from devtools.stack import run_directory
 from simulators.pbx import client
 

@@ -7,7 +7,7 @@ import time
 from datetime import UTC, datetime
 from pathlib import Path
 
-from bench.bench_archive import installation
+from bench.archive import installation
 from common import db
 from devtools.installation import Installation
 from devtools.stack import run_directory
