@@ -14,6 +14,8 @@ class Database:
     def __init__(self, dsn: str) -> None:
         self._dsn = dsn
         self._thread = threading.local()
+        self._lock = threading.Lock()
+        self._open: set[Connection] = set()
 
     def connection(self) -> Connection:
         """Return a connection that answers. Raises psycopg.OperationalError."""
@@ -26,4 +28,13 @@ class Database:
                 kept.close()
         fresh = db.connect(self._dsn, "web")
         self._thread.connection = fresh
+        with self._lock:
+            self._open -= {kept}
+            self._open.add(fresh)
         return fresh
+
+    def close(self) -> None:
+        """Close the connections of all threads, when no request runs any more."""
+        with self._lock:
+            while self._open:
+                self._open.pop().close()

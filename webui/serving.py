@@ -6,7 +6,7 @@ One process with a few threads: keys in memory are shared, connections to Postgr
 import sys
 from typing import Any
 
-from common import config
+from common.config import load
 from common.errors import ConfigError
 from webui.settings import Settings
 
@@ -26,7 +26,7 @@ loglevel = "warning"
 def on_starting(_server: Any) -> None:
     """Stop with status 78 before anything is served where the operator must act first."""
     try:
-        config.load("web", Settings)
+        load("web", Settings)
     except ConfigError as error:
-        print(error, file=sys.stderr)  # noqa: T201
+        print(error, file=sys.stderr)
         sys.exit(78)

@@ -11,7 +11,7 @@ from webui.policy import Policy
 from webui.settings import shared
 
 REASONS = {
-    None: "waits for its turn",
+    None: "in line to be fetched",
     "growing": "still being recorded, or written by the PBX",
     "disk_full": "the archive's disk is full",
     "disk_error": "the archive's disk reports errors",
@@ -89,6 +89,11 @@ def moment(value: datetime | None) -> str:
     return instant(value, "%d %b %Y, %H:%M")
 
 
+def short(value: datetime) -> str:
+    """Return an instant of these weeks, without its year."""
+    return instant(value, "%d %b, %H:%M:%S")
+
+
 def time_of(value: datetime) -> str:
     """Return the time of day of an instant."""
     return shared().local(value).strftime("%H:%M:%S")
@@ -132,7 +137,7 @@ def rate(poll: Any) -> str | None:
 
 def register(app: Flask) -> None:
     """Give the templates these words."""
-    for function in (size, clock, span, count, instant, moment, time_of, day_of, groupby_day):
+    for function in (size, clock, span, count, instant, moment, short, time_of, day_of, groupby_day):
         app.add_template_filter(function)
     app.add_template_filter(lambda text: str(text).partition("://")[2] or text, "host")
     app.jinja_env.globals.update(

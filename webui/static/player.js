@@ -36,7 +36,7 @@
     return Array.from({ length: bars }, (_, bar) => {
       const from = Math.floor((bar * lane.length) / bars);
       const to = Math.max(from + 1, Math.floor(((bar + 1) * lane.length) / bars));
-      return Math.max(...lane.slice(from, to));
+      return lane.slice(from, to).reduce((sum, peak) => sum + peak, 0) / (to - from);
     });
   }
 
@@ -55,9 +55,10 @@
     const reached = (position / seconds) * width;
     const near = hovered === null ? 0 : (hovered / seconds) * width;
     lanes.forEach((lane, number) => {
-      const loudest = Math.max(24, ...lane);
+      const heights = resample(lane, bars);
+      const loudest = Math.max(16, ...heights);
       const middle = room * (number + 0.5);
-      resample(lane, bars).forEach((peak, bar) => {
+      heights.forEach((peak, bar) => {
         const x = (bar * width) / bars;
         const tall = Math.max(2, Math.pow(peak / loudest, 0.8) * (room - 10));
         context.fillStyle = x < reached ? played : x < near ? pointed : rest;

@@ -28,6 +28,7 @@ routes = Blueprint("media", __name__, url_prefix="/recordings/<uuid:recording_id
 # A range without an end gets this much (RFC 9110, 15.3.7), so that a player which has buffered
 # enough does not hold a thread for hours: it asks for the rest when it needs it.
 OPEN_END = 2 * 1024 * 1024
+FIRST = 64 * 1024  # is authentic before the status line is sent
 
 _VIEW = re.compile(r"[A-Za-z0-9_-]{8,32}")
 _ENDINGS = {"audio/mpeg": "mp3"}
@@ -168,11 +169,13 @@ def _send(listener: _Listener, opened: Opened, source: Source) -> Response:
 
 
 def _first_now(listener: _Listener, pieces: Iterator[bytes]) -> Iterator[bytes]:
-    first = next(pieces, b"")
+    held: list[bytes] = []
+    while sum(map(len, held)) < FIRST and (piece := next(pieces, None)) is not None:
+        held.append(piece)
 
-    def rest() -> Iterator[bytes]:
-        yield first
+    def all_of_it() -> Iterator[bytes]:
+        yield from held
         with listener.reporting():  # the connection breaks off: nobody takes it for complete
             yield from pieces
 
-    return rest()
+    return all_of_it()

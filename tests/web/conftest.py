@@ -1,0 +1,73 @@
+"""The application on a real database and a real archive, and somebody logged in to it."""
+
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+from flask import Flask
+
+from common.db import Connection
+from common.passwords import set_password
+from common.store import Store
+from tests.web.browser import Browser
+from tests.web.building import MASTER, Archive
+from webui import create_app
+from webui.settings import Settings
+
+PASSWORDS = {"sysadmin": "Tall-Heron-41", "admin": "Small-Otter-97"}
+
+
+@pytest.fixture
+def archive(db: Connection, tmp_path: Path) -> Archive:
+    """An archive with one PBX."""
+    root = tmp_path / "companies"
+    root.mkdir()
+    return Archive(db, Store(root))
+
+
+@pytest.fixture
+def accounts(db: Connection) -> dict[str, str]:
+    """Both administrators with their passwords."""
+    for name, password in PASSWORDS.items():
+        set_password(db, name, password)
+    return PASSWORDS
+
+
+@pytest.fixture
+def app(dsn: str, archive: Archive) -> Iterator[Flask]:
+    """The application."""
+    settings = Settings(dsn, "amqp://nowhere", archive.store.root, timezone="Europe/London")
+    app = create_app(settings, MASTER)
+    yield app
+    app.extensions["callstash"].database.close()
+
+
+@pytest.fixture
+def anonymous(app: Flask) -> Browser:
+    """A browser in which nobody is logged in."""
+    return Browser(app)
+
+
+@pytest.fixture
+def log_in(app: Flask, accounts: dict[str, str]) -> Callable[[str], Browser]:
+    """Return a browser in which that administrator is logged in."""
+
+    def begin(name: str) -> Browser:
+        browser = Browser(app)
+        assert browser.log_in(name, accounts[name]).status_code == 303
+        return browser
+
+    return begin
+
+
+@pytest.fixture
+def sysadmin(log_in: Callable[[str], Browser]) -> Browser:
+    """A browser in which sysadmin is logged in."""
+    return log_in("sysadmin")
+
+
+@pytest.fixture
+def audit(db: Connection) -> Callable[[], list[Any]]:
+    """Read the audit log: actor, action, subject."""
+    return lambda: db.execute("SELECT actor, action, subject FROM audit ORDER BY id").fetchall()
