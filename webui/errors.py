@@ -7,7 +7,7 @@ from flask import Flask, g, render_template
 from flask.typing import ResponseReturnValue
 from werkzeug.exceptions import HTTPException, TooManyRequests
 
-from common.errors import ArchiveError, KeyUnavailable
+from common.errors import ArchiveError, CallStashError, KeyUnavailable
 from webui import auth
 
 log = logging.getLogger(__name__)
@@ -70,15 +70,16 @@ def _database(error: psycopg.OperationalError) -> tuple[str, int]:
     return page(503)
 
 
-def _archive(error: ArchiveError | KeyUnavailable) -> tuple[str, int]:
+def _recording(error: CallStashError) -> tuple[str, int]:
     if isinstance(error, KeyUnavailable):
         return page(502, "The key to it does not open it; the journal of callstash-web says why.")
-    return page(502)
+    if isinstance(error, ArchiveError):
+        return page(502)
+    return page(500, f"{error}.")
 
 
 def register(app: Flask) -> None:
     """Make `app` answer errors with these pages."""
     app.register_error_handler(HTTPException, _http)
     app.register_error_handler(psycopg.OperationalError, _database)
-    app.register_error_handler(ArchiveError, _archive)
-    app.register_error_handler(KeyUnavailable, _archive)
+    app.register_error_handler(CallStashError, _recording)

@@ -40,6 +40,10 @@ TRIGGERS = {
 DIRECTIONS = {"internal": "Internal", "inbound": "Inbound", "outbound": "Outbound", None: "Unknown"}
 CODECS = {
     "pcm": "PCM",
+    "pcm8": "PCM, 8 bits",
+    "pcm24": "PCM, 24 bits",
+    "pcm32": "PCM, 32 bits",
+    "float32": "PCM, floating point",
     "alaw": "A-law (G.711)",
     "ulaw": "µ-law (G.711)",
     "gsm": "GSM 6.10",
@@ -137,7 +141,18 @@ def rate(poll: Any) -> str | None:
 
 def register(app: Flask) -> None:
     """Give the templates these words."""
-    for function in (size, clock, span, count, instant, moment, short, time_of, day_of, groupby_day):
+    for function in (
+        size,
+        clock,
+        span,
+        count,
+        instant,
+        moment,
+        short,
+        time_of,
+        day_of,
+        groupby_day,
+    ):
         app.add_template_filter(function)
     app.add_template_filter(lambda text: str(text).partition("://")[2] or text, "host")
     app.jinja_env.globals.update(

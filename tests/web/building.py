@@ -1,4 +1,4 @@
-"""An archive for the tests of the web UI: rows as the daemons write them, files in the real format."""
+"""An archive for the tests of the web UI: rows as the daemons write them, real files."""
 
 import hashlib
 import math

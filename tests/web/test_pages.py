@@ -154,7 +154,7 @@ def test_poll_now_leaves_a_command_and_an_audit_row(
 def test_what_a_pbx_calls_things_is_text_and_never_markup(
     sysadmin: Browser, archive: Archive, db: Connection
 ) -> None:
-    evil = '<script>alert(1)</script>"\'><img src=x>'
+    evil = "<script>alert(1)</script>\"'><img src=x>"
     company = archive.company(evil)
     recording, _ = archive.stored(company, caller=evil, callee=evil)
     waiting = archive.listed(company, caller=evil)
@@ -175,7 +175,8 @@ def test_a_recording_that_is_not_stored_says_why(
     company = archive.company()
     waiting, gone, empty = (archive.listed(company) for _ in range(3))
     db.execute("UPDATE recording SET last_error = 'the disk is full', waiting = 'disk_full',"
-               " attempts = 2, next_try_at = '2026-11-24T08:00Z' WHERE id = %s", [waiting])  # fmt: skip
+               " attempts = 2, next_try_at = '2026-11-24T08:00Z' WHERE id = %s",
+               [waiting])  # fmt: skip
     db.execute("UPDATE recording SET state = 'gone', next_try_at = NULL, last_error = 'it expired'"
                " WHERE id = %s", [gone])  # fmt: skip
     text = words(sysadmin.get(f"/recordings/{waiting}").text)
@@ -189,7 +190,9 @@ def test_a_recording_that_is_not_stored_says_why(
 def test_while_the_database_is_gone_a_page_says_so_and_afterwards_it_goes_on(
     sysadmin: Browser, app: Flask, db: Connection
 ) -> None:
-    db.execute("SELECT pg_terminate_backend(pid) FROM pg_stat_activity WHERE usename = 'callstash_web'")
+    db.execute(
+        "SELECT pg_terminate_backend(pid) FROM pg_stat_activity WHERE usename = 'callstash_web'"
+    )
     assert sysadmin.get("/").status_code == 200
     db.execute("ALTER ROLE callstash_web NOLOGIN")
     try:

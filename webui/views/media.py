@@ -14,7 +14,7 @@ from uuid import UUID
 
 from flask import Blueprint, Response, abort, after_this_request, request
 
-from common.errors import ArchiveError, KeyUnavailable
+from common.errors import CallStashError
 from webui import auth, errors, ranges
 from webui.database import Database
 from webui.playback import Opened, Source, open_recording
@@ -52,7 +52,7 @@ class _Listener:
         """Report a recording that is refused, then let the error pass."""
         try:
             yield
-        except (ArchiveError, KeyUnavailable) as error:
+        except CallStashError as error:
             log.error("a recording is refused: %s", error, extra={"recording": self.recording_id})
             accounts.note(
                 self.database.connection(),
