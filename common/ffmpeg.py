@@ -1,63 +1,103 @@
-"""ffmpeg as a bounded child that turns GSM or MP3 into 16-bit PCM through pipes, without threads.
+"""Decode GSM 06.10 and MP3 in a child process (ffmpeg) that no input can make hang or grow.
 
-A child that is missing, dies, stalls or grows makes `failed` true; it never makes the caller fail,
-and it is always reaped.
+The child sees its two pipes and nothing else, its processor time and memory are limited, and who
+stops reading or closes the decoder ends it. The output is 16-bit PCM, little endian, interleaved.
 """
 
 import os
+import resource
 import select
 import struct
 import subprocess
-import time
 from collections.abc import Iterator
 from types import TracebackType
 from typing import Self
 
-GSM_BLOCK = 65  # bytes
-GSM_SAMPLES = 320  # in one block
+from common.errors import CallStashError
 
-_PIECE = 1 << 16
-_STALL = 10.0  # seconds without any progress
-_MEMORY = 1 << 29  # bytes of address space, most of it libraries
-_RATIO = 64  # output to input: an MP3 of 32 kbit/s at 48 kHz stereo gives 48
-_SLACK = 1 << 20
-_COMMAND = (
-    *("ffmpeg", "-nostdin", "-hide_banner", "-loglevel", "error", "-threads", "1"),
-    *("-protocol_whitelist", "pipe"),
-)
-_GSM_HEADER = (
-    b"RIFF\xff\xff\xff\xffWAVEfmt \x14\x00\x00\x00"
-    + struct.pack("<HHIIHHHH", 0x31, 1, 8000, 1625, GSM_BLOCK, 0, 2, GSM_SAMPLES)
-    + b"data\xff\xff\xff\xff"
-)
+PIECE = 65536
+STALL = 10.0  # seconds without any progress
+MEMORY = 512 << 20  # bytes of address space
+PROCESSOR = 300  # seconds
+EXPANSION = 200  # bytes out for one byte in; the densest MP3 has 96
+
+_DEMUXERS = {"gsm": ["-f", "wav", "-ignore_length", "1"], "mp3": ["-f", "mp3"]}
+_READABLE = select.POLLIN | select.POLLHUP | select.POLLERR
+
+
+class DecoderFailed(CallStashError):
+    """ffmpeg is missing, died, stalled, or gave more than there can be."""
 
 
 class Decoder:
-    """One ffmpeg from encoded bytes to interleaved 16-bit little-endian samples."""
+    """One running decoder: feed it all of the audio, then finish it; close it in any case."""
 
-    def __init__(self, source: list[str], target: list[str], first: bytes, cpu: int) -> None:
-        """Start the child with options for its input and output; `cpu` in seconds."""
-        self.failed = False
-        self._first = first
-        self._room = _SLACK
-        self._child: subprocess.Popen[bytes] | None = None
-        limits = ["prlimit", f"--cpu={cpu}", f"--as={_MEMORY}", "--core=0", "--"]
-        inout = [*source, "-i", "pipe:0", "-map", "0:a:0", *target, "-f", "s16le", "pipe:1"]
+    def __init__(self, codec: str, channels: int, sample_rate: int) -> None:
+        command = [
+            *("ffmpeg", "-nostdin", "-hide_banner", "-loglevel", "quiet", "-threads", "1"),
+            *("-protocol_whitelist", "pipe", *_DEMUXERS[codec], "-i", "pipe:0", "-map", "0:a:0"),
+            *("-max_error_rate", "1", "-ac", str(channels), "-ar", str(sample_rate)),
+            *("-c:a", "pcm_s16le", "-f", "s16le", "pipe:1"),
+        ]
+        environment = {"PATH": os.environ.get("PATH", os.defpath), "LC_ALL": "C"}
         try:
             self._child = subprocess.Popen(
-                [*limits, *_COMMAND, *inout],
+                command,
                 bufsize=0,
                 stdin=subprocess.PIPE,
                 stdout=subprocess.PIPE,
                 stderr=subprocess.DEVNULL,
-                start_new_session=True,
+                env=environment,
             )
-        except OSError:
-            self.failed = True
-            return
-        for stream in (self._child.stdin, self._child.stdout):
-            assert stream is not None
-            os.set_blocking(stream.fileno(), False)
+        except OSError as error:
+            raise DecoderFailed(
+                f"ffmpeg can't be started ({error.strerror}): install the package ffmpeg"
+            ) from error
+        assert self._child.stdin and self._child.stdout
+        self._stdin, self._stdout = self._child.stdin, self._child.stdout
+        self._room = PIECE * EXPANSION
+        self._header = _gsm_header(sample_rate) if codec == "gsm" else b""
+        try:
+            # Not preexec_fn, which is unsafe beside threads: no input has reached the child yet.
+            resource.prlimit(self._child.pid, resource.RLIMIT_CPU, (PROCESSOR, PROCESSOR))
+            resource.prlimit(self._child.pid, resource.RLIMIT_AS, (MEMORY, MEMORY))
+        except OSError as error:
+            self.close()
+            raise DecoderFailed(f"ffmpeg can't be limited: {error.strerror}") from error
+        for pipe in (self._stdin, self._stdout):
+            os.set_blocking(pipe.fileno(), False)
+
+    def feed(self, data: bytes | memoryview) -> Iterator[bytes]:
+        """Write all of `data` and yield the samples that come meanwhile: exhaust it.
+
+        Raises DecoderFailed.
+        """
+        yield from self._exchange(self._header)
+        self._header = b""
+        yield from self._exchange(data)
+
+    def finish(self) -> Iterator[bytes]:
+        """Yield the samples that are left, then see that the child ended well.
+
+        Raises DecoderFailed.
+        """
+        self._stdin.close()
+        while piece := self._read():
+            yield piece
+        try:
+            status = self._child.wait(STALL)
+        except subprocess.TimeoutExpired:
+            status = -1
+        self.close()
+        if status:
+            raise DecoderFailed(f"ffmpeg ended with status {status}")
+
+    def close(self) -> None:
+        """End the child if it still runs, and reap it."""
+        self._child.kill()
+        self._stdin.close()
+        self._stdout.close()
+        self._child.wait()
 
     def __enter__(self) -> Self:
         return self
@@ -70,81 +110,44 @@ class Decoder:
     ) -> None:
         self.close()
 
-    def feed(self, data: bytes | bytearray | memoryview) -> Iterator[bytes]:
-        """Give the child encoded bytes; return what it has decoded meanwhile."""
-        self._room += _RATIO * len(data)
-        if self._first:
-            data, self._first = self._first + data, b""
-        return self._pump(memoryview(data), to_end=False)
-
-    def finish(self) -> Iterator[bytes]:
-        """Return the rest; afterwards `failed` is final."""
-        if self._child and self._child.stdin and not self.failed:
-            self._child.stdin.close()
-        yield from self._pump(memoryview(b""), to_end=True)
-        if self._child and not self.failed:
-            try:
-                self.failed = self._child.wait(_STALL) != 0
-            except subprocess.TimeoutExpired:
-                self.failed = True
-        self.close()
-
-    def close(self) -> None:
-        """End and reap the child."""
-        child, self._child = self._child, None
-        if child is None:
-            return
-        child.kill()
-        for stream in (child.stdin, child.stdout):
-            assert stream is not None
-            stream.close()
-        child.wait()
-
-    def _pump(self, data: memoryview, *, to_end: bool) -> Iterator[bytes]:
-        progress = time.monotonic()
-        while (data or to_end) and not self.failed:
-            written, piece = 0, None
-            try:
-                written, piece = self._turn(data)
-            except BlockingIOError:
-                pass
-            except OSError:
-                self.failed = True
-            now = time.monotonic()
-            if piece or written:
-                progress = now
-            if piece:
-                self._room -= len(piece)
+    def _exchange(self, data: bytes | memoryview) -> Iterator[bytes]:
+        rest = memoryview(data)
+        self._room += EXPANSION * len(rest)
+        while rest:
+            ready = self._poll(self._stdin.fileno(), self._stdout.fileno())
+            if self._stdout.fileno() in ready:
+                piece = self._read()
+                if not piece:
+                    raise DecoderFailed("ffmpeg ended before its input did")
                 yield piece
-            data = data[written:]
-            if piece == b"" and to_end:
-                return
-            if piece == b"" or self._room < 0 or now - progress > _STALL:
-                self.failed = True
-        if self.failed:
-            self.close()
+            if self._stdin.fileno() in ready:
+                try:
+                    rest = rest[os.write(self._stdin.fileno(), rest[:PIECE]) :]
+                except BrokenPipeError as error:
+                    raise DecoderFailed("ffmpeg does not read on") from error
 
-    def _turn(self, data: memoryview) -> tuple[int, bytes | None]:
-        """Wait for a pipe; return how much was written and what was read (empty: the end)."""
-        assert self._child and self._child.stdin and self._child.stdout
+    def _read(self) -> bytes:
+        self._poll(None, self._stdout.fileno())
+        piece = os.read(self._stdout.fileno(), PIECE)
+        self._room -= len(piece)
+        if self._room < 0:
+            raise DecoderFailed("ffmpeg gives more than the audio can hold")
+        return piece
+
+    def _poll(self, writing: int | None, reading: int) -> list[int]:
         poll = select.poll()
-        source = self._child.stdout.fileno()
-        poll.register(source, select.POLLIN)
-        if data:
-            poll.register(self._child.stdin.fileno(), select.POLLOUT)
-        ready = dict(poll.poll(_STALL * 1000))
-        if source in ready:
-            return 0, os.read(source, _PIECE)
-        if ready:
-            return os.write(self._child.stdin.fileno(), data[:_PIECE]), None
-        return 0, None
+        poll.register(reading, _READABLE)
+        if writing is not None:
+            poll.register(writing, select.POLLOUT)
+        ready = [descriptor for descriptor, _ in poll.poll(STALL * 1000)]
+        if not ready:
+            raise DecoderFailed(f"ffmpeg did nothing for {STALL:.0f} s")
+        return ready
 
 
-def gsm(cpu: int) -> Decoder:
-    """Return a decoder of whole GSM blocks as WAV holds them."""
-    return Decoder(["-f", "wav", "-c:a", "gsm_ms"], [], _GSM_HEADER, cpu)
-
-
-def mp3(channels: int, sample_rate: int, cpu: int) -> Decoder:
-    """Return a decoder of MP3 frames; whatever they say, the samples come as given here."""
-    return Decoder(["-f", "mp3"], ["-ac", str(channels), "-ar", str(sample_rate)], b"", cpu)
+def _gsm_header(sample_rate: int) -> bytes:
+    """Return the WAV header before an endless run of GSM blocks, which have no format of their
+    own in ffmpeg."""
+    samples = (0x31, 1, sample_rate, sample_rate * 65 // 320, 65, 0, 2, 320)
+    fmt = struct.pack("<4sIHHIIHHHH", b"fmt ", 20, *samples)
+    return b"RIFF\xff\xff\xff\xffWAVE" + fmt + b"data\xff\xff\xff\xff"
