@@ -127,11 +127,9 @@ class Client:
             self._check_status(response)
             if response.headers.get("Content-Encoding", "identity") != "identity":
                 raise ProtocolError(f"{self.host}: the PBX sent a compressed recording")
-            length = response.headers.get("Content-Length", "")
-            announced = int(length) if length.isascii() and length.isdigit() else None
-            chunks = self._pieces(response, announced, expected)
+            chunks = self._pieces(response, expected)
             first = next(chunks, b"")
-            yield Media(announced, _chain(first, chunks)), first
+            yield Media(_announced(response), _chain(first, chunks)), first
 
     @contextmanager
     def _post(
@@ -184,16 +182,15 @@ class Client:
 
     def _all_of(self, response: requests.Response) -> bytes:
         data = bytearray()
-        for piece in self._pieces(response, None, None):
+        for piece in self._pieces(response, LARGEST_ANSWER):
             data += piece
             if len(data) > LARGEST_ANSWER:
                 raise ProtocolError(f"{self.host}: the answer is larger than any list can be")
         return bytes(data)
 
-    def _pieces(
-        self, response: requests.Response, announced: int | None, expected: int | None
-    ) -> Iterator[bytes]:
+    def _pieces(self, response: requests.Response, expected: int | None) -> Iterator[bytes]:
         """Yield what comes as it comes; raises TransferError for too little, too much, too slow."""
+        announced = _announced(response)
         limit = LARGEST_MEDIA if expected is None else max(2 * expected, expected + EXCESS)
         read = response.raw._original_response.read1  # as requests itself does for cookies
         got, since, mark = 0, self._clock(), 0
@@ -214,6 +211,11 @@ class Client:
             raise TransferError(f"{self.host}: {announced} bytes were announced and {got} came")
         response.raw._original_response.close()  # complete: the connection can serve again
         response.raw.release_conn()
+
+
+def _announced(response: requests.Response) -> int | None:
+    length = response.headers.get("Content-Length", "")
+    return int(length) if length.isascii() and length.isdigit() else None
 
 
 def _chain(first: bytes, rest: Iterator[bytes]) -> Iterator[bytes]:

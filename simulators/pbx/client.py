@@ -1,0 +1,70 @@
+"""Starts a simulated PBX and talks to its control port."""
+
+import http.client
+import json
+import subprocess
+import sys
+from pathlib import Path
+from typing import Any
+from urllib.parse import urlsplit
+
+from simulators.pbx.model import KEY
+
+ROOT = Path(__file__).parents[2]
+__all__ = ["KEY", "Running", "start"]
+
+
+class Running:
+    """A simulated PBX in a process of its own."""
+
+    def __init__(self, state: Path, *arguments: str) -> None:
+        command = [sys.executable, "-m", "simulators.pbx", "--state", str(state), *arguments]
+        self.process = subprocess.Popen(
+            ["setpriv", "--pdeathsig", "KILL", "--", *command],
+            cwd=ROOT,
+            stdin=subprocess.DEVNULL,
+            stdout=subprocess.PIPE,
+            text=True,
+            start_new_session=True,
+        )
+        self.url, self._control = (self._said(word) for word in ("READY", "CONTROL"))
+        pem = state / "pbx.pem"
+        self.certificate = pem if "--tls" in arguments else None
+
+    def _said(self, word: str) -> str:
+        assert self.process.stdout is not None
+        line = self.process.stdout.readline()
+        if not line.startswith(word):
+            self.stop()
+            raise RuntimeError(f"the PBX simulator did not start: {line or 'see its errors above'}")
+        return line.split()[1]
+
+    def control(self, do: str, **arguments: Any) -> dict[str, Any]:
+        """Tell or ask the simulator something. Raises ValueError where it does not understand."""
+        connection = http.client.HTTPConnection(urlsplit(self._control).netloc, timeout=120)
+        try:
+            connection.request("POST", "/control", json.dumps({"do": do, **arguments}))
+            answer: dict[str, Any] = json.loads(connection.getresponse().read())
+        finally:
+            connection.close()
+        if "error" in answer:
+            raise ValueError(answer["error"])
+        return answer
+
+    def stop(self) -> None:
+        """End it; harmless when it has ended."""
+        self.process.kill()
+        self.process.wait()
+        if self.process.stdout is not None:
+            self.process.stdout.close()
+
+    def __enter__(self) -> "Running":
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self.stop()
+
+
+def start(state: Path, *arguments: str) -> Running:
+    """Start a simulated PBX that keeps its speech under `state`; it dies with us."""
+    return Running(state, *arguments)
