@@ -14,7 +14,7 @@ from common.pcm import WIDTHS, to_pcm16
 VERSION = 1
 WINDOWS = 800
 
-_BATCH = 1 << 15  # bytes; smaller pieces are gathered
+_BATCH = 1 << 18  # bytes that are worth a call of numpy: smaller pieces are gathered
 
 Levels = NDArray[np.int32]
 
@@ -46,15 +46,19 @@ class Waveform:
             if len(self._pending) < _BATCH:
                 return
             data, self._pending = self._pending, bytearray()
-        whole = len(data) // self._frame * self._frame
+        frames = len(data) // self._frame
+        self._make_room(frames)
+        if self._window * self._frame <= _BATCH:  # better than to draw windows in two parts
+            frames -= min(frames, (self._drawn + frames) % self._window)
         view = memoryview(data)
-        self._pending += view[whole:]
-        self._draw(view[:whole])
+        self._pending += view[frames * self._frame :]
+        self._draw(view[: frames * self._frame])
 
     def finish(self) -> bytes:
         """Return version, channels, and the peaks, interleaved, 255 being full scale."""
-        whole = len(self._pending) // self._frame * self._frame
-        self._draw(memoryview(self._pending)[:whole])
+        frames = len(self._pending) // self._frame
+        self._make_room(frames)
+        self._draw(memoryview(self._pending)[: frames * self._frame])
         levels = self._levels[: -(-self._drawn // self._window)]
         scaled = ((levels * 255 + (1 << 14)) >> 15).astype(np.uint8)
         self._pending.clear()
@@ -62,8 +66,6 @@ class Waveform:
 
     def _draw(self, data: memoryview) -> None:
         frames = len(data) // self._frame
-        while self._drawn + frames > WINDOWS * self._window:
-            self._double()
         first = min(-self._drawn % self._window, frames)  # these end a window that has begun
         last = (frames - first) % self._window  # these begin one
         parts = ((first, first), (frames - first - last, self._window), (last, last))
@@ -81,12 +83,13 @@ class Waveform:
         part = self._levels[place : place + len(levels)]
         np.maximum(part, levels, out=part)
 
-    def _double(self) -> None:
-        """Let each two windows become one."""
+    def _make_room(self, frames: int) -> None:
+        """Let each two windows become one until there are enough for more frames."""
         half = WINDOWS // 2
-        self._levels[:half] = self._levels.reshape(half, 2, self._lanes).max(axis=1)
-        self._levels[half:] = 0
-        self._window *= 2
+        while self._drawn + frames > WINDOWS * self._window:
+            self._levels[:half] = self._levels.reshape(half, 2, self._lanes).max(axis=1)
+            self._levels[half:] = 0
+            self._window *= 2
 
 
 def _loudest(codec: str, data: memoryview, channels: int, window: int) -> Levels:
@@ -94,12 +97,12 @@ def _loudest(codec: str, data: memoryview, channels: int, window: int) -> Levels
     if codec in ("ulaw", "alaw"):
         # Without its sign a code of µ-law falls with the magnitude, and one of A-law rises with it
         # once every other bit is inverted.
-        code = np.frombuffer(data, np.uint8)
+        codes = np.frombuffer(data, np.uint8)
         if codec == "ulaw":
-            code = _extreme(np.minimum, code & 0x7F, channels, window)
+            peaks = _extreme(np.minimum, codes & 0x7F, channels, window)
         else:
-            code = _extreme(np.maximum, (code ^ 0x55) & 0x7F, channels, window) ^ 0x55
-        return np.abs(to_pcm16(codec, code.tobytes()).astype(np.int32)).reshape(code.shape)
+            peaks = _extreme(np.maximum, (codes ^ 0x55) & 0x7F, channels, window) ^ 0x55
+        return np.abs(to_pcm16(codec, peaks.tobytes()).astype(np.int32)).reshape(peaks.shape)
     samples = to_pcm16(codec, data)
     high = _extreme(np.maximum, samples, channels, window).astype(np.int32)
     low = _extreme(np.minimum, samples, channels, window).astype(np.int32)
