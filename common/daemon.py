@@ -6,6 +6,7 @@ well: a daemon that hangs anywhere in a turn is restarted. No threads; paralleli
 
 import argparse
 import logging
+import os
 import signal
 import sys
 import time
@@ -54,7 +55,8 @@ class Life:
         self._process = process
         self._database = database
         self._db = connection
-        self._notifier = sdnotify.SystemdNotifier()
+        # sdnotify leaks a socket where nobody listens
+        self._notifier = sdnotify.SystemdNotifier() if os.environ.get("NOTIFY_SOCKET") else None
         self._doing = "starting"
         self._written = ("", 0.0)
         self._bus: Bus | None = None
@@ -63,12 +65,17 @@ class Life:
         """Say in words what the daemon does now; shown by systemctl status and the web UI."""
         if what != self._doing:
             self._doing = what
-            self._notifier.notify(f"STATUS={what}")
+            self.notify(f"STATUS={what}")
+
+    def notify(self, state: str) -> None:
+        """Tell systemd something (sd_notify(3))."""
+        if self._notifier is not None:
+            self._notifier.notify(state)
 
     def alive(self) -> None:
         """Report real progress in the middle of a long step: after each chunk, never from a"
         " timer."""
-        self._notifier.notify("WATCHDOG=1")
+        self.notify("WATCHDOG=1")
         if self._bus is not None:
             self._bus.keep_alive()
         if time.monotonic() - self._written[1] > STATUS:  # the step may be inside a transaction
@@ -76,7 +83,7 @@ class Life:
                 self._write(other)
 
     def _turned(self) -> None:
-        self._notifier.notify("WATCHDOG=1")
+        self.notify("WATCHDOG=1")
         what, when = self._written
         if what != self._doing or time.monotonic() - when > STATUS:
             self._write(self._db)
@@ -163,7 +170,7 @@ def run(
     life._write(connection)
     bus = Bus(started.settings.broker, started.process, handle)
     life._bus = bus
-    life._notifier.notify("READY=1")
+    life.notify("READY=1")
     log.info("started", extra={"version": __version__})
     more, looked = True, 0.0
     while not life.stopping:
@@ -173,6 +180,6 @@ def run(
             more = step(life)
             more = outbox.relay(connection, bus) or more
         life._turned()
-    life._notifier.notify("STOPPING=1")
+    life.notify("STOPPING=1")
     bus.close()
     log.info("stopped")

@@ -140,7 +140,7 @@ def connect(
         raise ConfigError(f"there is no connector for PBXs of kind '{kind}'")
     try:
         zone = ZoneInfo(timezone)
-    except (ValueError, OSError) as error:
+    except (KeyError, ValueError, OSError) as error:
         raise ConfigError(f"'{timezone}' is not a time zone, such as Europe/London") from error
     return kinds[kind](url, token, certificate, zone)
 

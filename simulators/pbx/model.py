@@ -47,7 +47,7 @@ USERS = (
     User(240, "carol", "Carol Clerk", "default", {"user": "yes", "callrec_co": "yes"},
          ["default"], ("203",)),
     User(241, "dave", "Dave Dealer", "demonstration", {"user": "yes"}, [], ("300_demonstration",)),
-    User(242, "erin", "Erin Exchange", "demonstration", {"user": "yes"}, [], ("301_demonstration",)),
+    User(242, "erin", "Erin Ericson", "demonstration", {"user": "yes"}, [], ("301_demonstration",)),
     User(243, "frank", "Frank Floor", "company_c_540", {"user": "yes"}, [], ("400_company_c_540",)),
 )  # fmt: skip
 
