@@ -23,12 +23,11 @@ _GUID = bytes.fromhex("000000001000800000aa00389b71")  # after the tag that it e
 _CHUNKS = (b"fmt ", b"data", b"fact", b"LIST")
 _FMT_MOST = 1 << 12  # bytes
 _OFFSET_MOST = 1 << 30  # bytes before the samples
-_UNKNOWN = (0, 0xFFFFFFFF)  # sizes that a writer who has not finished leaves
 
 
 @dataclass(frozen=True)
 class AudioInfo:
-    """What a recording is. `unfinished`: its header promises more, or does not know its size."""
+    """What a recording is. `unfinished`: the sizes in its header are not those that came."""
 
     codec: str
     channels: int
@@ -53,7 +52,10 @@ class Scanner:
         self._ended = False
         self._format: Format | None = None
         self._samples: Samples | None = None
-        self._promised: int | None = None  # bytes of samples; None: as many as come
+        self._total = 0
+        self._promised: int | None = None  # bytes of samples by the header; None: it says nothing
+        self._after = bytearray()  # the first bytes behind these
+        self._following: bool | None = None  # are those samples, too? None: not known yet
 
     def __enter__(self) -> Self:
         return self
@@ -68,6 +70,7 @@ class Scanner:
 
     def feed(self, chunk: bytes | bytearray | memoryview) -> None:
         """Take the next bytes. Raises BadMedia as soon as they can't be a recording."""
+        self._total += len(chunk)
         if self._samples:
             self._take(chunk)
             return
@@ -90,10 +93,10 @@ class Scanner:
             raise BadMedia("what the PBX sent ends before its audio begins")
         form, size = self._samples.format, self._samples.size
         seconds, peaks = self._samples.finish()
-        empty = self._riff not in _UNKNOWN and self._promised == 0 and not size
-        unfinished = self._promised is not None and not empty and size != self._promised
-        if self._promised in _UNKNOWN:
-            unfinished = not empty
+        unfinished = False
+        if self._promised is not None:
+            off = abs(8 + self._riff - self._total)  # a pad byte may lack, or not be counted
+            unfinished = size != self._promised or off > size % 2
         return AudioInfo(
             form.codec, form.channels, form.sample_rate, seconds, self._offset, size, peaks,
             unfinished,
@@ -116,10 +119,29 @@ class Scanner:
     def _take(self, chunk: bytes | bytearray | memoryview) -> None:
         assert self._samples
         view = memoryview(chunk)
-        if self._promised is not None and self._promised not in _UNKNOWN:
-            view = view[: self._promised - self._samples.size]
-        if view:
-            self._samples.feed(view)
+        left = len(view)
+        if self._promised is not None and not self._following:
+            left = self._promised - self._samples.size
+        if view[:left]:
+            self._samples.feed(view[:left])
+        if view[left:] and self._following is None:
+            self._follow(view[left:], self._samples)
+
+    def _follow(self, view: memoryview, samples: Samples) -> None:
+        """Tell a chunk behind the promised samples from more samples than the header counts."""
+        missing = 9 - len(self._after)
+        self._after += view[:missing]
+        if len(view) < missing:
+            return
+        for pad in range(1 + samples.size % 2):
+            name, size = struct.unpack_from("<4sI", self._after, pad)
+            end = self._offset + samples.size + pad + 8 + size
+            if all(0x20 <= octet < 0x7F for octet in name) and end <= 8 + self._riff + 1:
+                self._following = False
+                return
+        self._following = True
+        samples.feed(memoryview(bytes(self._after)))
+        self._take(view[missing:])
 
     # Each of these understands one thing at the front of _head; False: it needs more bytes.
 
