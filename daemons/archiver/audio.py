@@ -96,7 +96,8 @@ class Scanner:
         unfinished = False
         if self._promised is not None:
             off = abs(8 + self._riff - self._total)  # a pad byte may lack, or not be counted
-            unfinished = size != self._promised or off > size % 2
+            disagrees = self._following is not False and off > size % 2
+            unfinished = size != self._promised or disagrees
         return AudioInfo(
             form.codec, form.channels, form.sample_rate, seconds, self._offset, size, peaks,
             unfinished,
@@ -136,7 +137,8 @@ class Scanner:
         for pad in range(1 + samples.size % 2):
             name, size = struct.unpack_from("<4sI", self._after, pad)
             end = self._offset + samples.size + pad + 8 + size
-            if all(0x20 <= octet < 0x7F for octet in name) and end <= 8 + self._riff + 1:
+            is_name = all(0x20 <= octet < 0x7F for octet in name)
+            if name in _CHUNKS or (is_name and end <= 8 + self._riff + 1):
                 self._following = False
                 return
         self._following = True
