@@ -8,10 +8,11 @@ docs/archive-format.md.
 
 import hashlib
 import hmac
-import json
+import io
 import os
+import re
 from collections.abc import Iterator
-from dataclasses import asdict, dataclass
+from dataclasses import dataclass
 from typing import BinaryIO
 from uuid import UUID
 
@@ -23,17 +24,28 @@ from cryptography.hazmat.primitives.kdf.hkdf import HKDFExpand
 from common.errors import ArchiveError
 
 MAGIC = b"CSREC\x00\x01\n"
-CHUNK = 16384  # bytes of plaintext in every chunk but the last, which is shorter
-TAG = 16
+CEK = 32
 SALT = 24
 COMMITMENT = 32
+CHUNK = 16384  # bytes of plaintext in every chunk but the last, which is shorter
+TAG = 16
 _CELL = CHUNK + TAG
 _READ = 16  # chunks read from the disk at a time
 _INFO = b"c2sp.org/chunked-encryption@v1+AEAD_AES_256_GCM\x00"
 _RECORDING = b"callstash/recording/v1"
 _PEAKS = b"callstash/peaks/v1"
-_FIXED = {"alg": "cobblestone-256", "v": 1, "wrap": "RSA-OAEP-256"}
-_MEMBERS = {"co", "kid", "mime", "pbx", "rec"} | _FIXED.keys()
+
+# The one canonical form (RFC 8785). What a header may hold needs no escaping, so a pattern decides
+# and no JSON parser ever sees the bytes of a stranger. The media type is that of RFC 6838, 4.2.
+_JSON = (
+    '{"alg":"cobblestone-256","co":"%s","kid":"%s","mime":"%s","pbx":"%s","rec":"%s","v":1,'
+    '"wrap":"RSA-OAEP-256"}'
+)
+_UUID = "([0-9a-f]{8}(?:-[0-9a-f]{4}){3}-[0-9a-f]{12})"
+_NAME = "[a-z0-9][a-z0-9!#$&^_.+-]{0,126}"
+_HEADER = re.compile(
+    re.escape(_JSON) % (_UUID, "([0-9a-f]{16})", f"({_NAME}/{_NAME})", _UUID, _UUID)
+)
 _LONGEST_HEADER = 4096
 
 
@@ -48,179 +60,180 @@ class Header:
     mime: str
 
     def encode(self) -> bytes:
-        """Return the magic, the length and the canonical JSON (RFC 8785)."""
-        members = _FIXED | {
-            key: str(value) if isinstance(value, UUID) else value
-            for key, value in asdict(self).items()
-        }
-        text = json.dumps(members, sort_keys=True, separators=(",", ":"), ensure_ascii=False)
-        body = text.encode()
-        return MAGIC + len(body).to_bytes(2, "big") + body
+        """Return the magic, the length and the JSON.
+
+        Raises ArchiveError on a key id or media type that no reader would accept.
+        """
+        text = _JSON % (self.co, self.kid, self.mime, self.pbx, self.rec)
+        if not _HEADER.fullmatch(text):
+            raise ArchiveError("the key id or media type does not fit in a header")
+        return MAGIC + len(text).to_bytes(2, "big") + text.encode()
 
 
 def _decode(body: bytes) -> Header:
-    try:
-        members = json.loads(body)
-    except ValueError as error:
-        raise ArchiveError("the header is not JSON") from error
-    if not isinstance(members, dict) or members.keys() != _MEMBERS:
-        raise ArchiveError("the header does not have the members of version 1")
-    if any(
-        members[key] != value or type(members[key]) is not type(value)
-        for key, value in _FIXED.items()
-    ):
-        raise ArchiveError("the header names another version or algorithm")
-    if not all(isinstance(members[key], str) for key in _MEMBERS - {"v"}):
-        raise ArchiveError("a member of the header has the wrong type")
-    try:
-        header = Header(
-            UUID(members["pbx"]),
-            UUID(members["co"]),
-            UUID(members["rec"]),
-            members["kid"],
-            members["mime"],
-        )
-        canonical = header.encode()
-    except ValueError as error:
-        raise ArchiveError("the header holds a malformed id") from error
-    if canonical[len(MAGIC) + 2 :] != body:
-        raise ArchiveError("the header is not in its canonical form")
-    return header
+    match = _HEADER.fullmatch(body.decode("latin-1"))
+    if match is None:
+        raise ArchiveError("the header is not one of version 1 in its canonical form")
+    co, kid, mime, pbx, rec = match.groups()
+    return Header(UUID(pbx), UUID(co), UUID(rec), kid, mime)
 
 
-def _context(purpose: bytes, prefix: bytes) -> bytes:
-    return purpose + b"\x00" + hashlib.sha256(prefix).digest()
+def _context(purpose: bytes, header: bytes) -> bytes:
+    return purpose + b"\x00" + hashlib.sha256(header).digest()
 
 
-class _Chunks:
-    """The keys of one message: encrypts and decrypts its chunks by number."""
+class _Keys:
+    """What is derived for one message; encrypts and decrypts its chunks by number."""
 
     def __init__(self, cek: bytes, salt: bytes, context: bytes) -> None:
+        if len(cek) != CEK:
+            raise ArchiveError(f"a content key has {CEK} bytes, not {len(cek)}")
         okm = HKDFExpand(SHA512(), 76, _INFO + salt + context).derive(cek)
         self._aead = AESGCM(okm[:32])
         self._base = int.from_bytes(okm[32:44], "big")
         self.commitment = okm[44:]
 
+    def _nonce(self, number: int) -> bytes:
+        if number >> 38:
+            raise ArchiveError("the recording is longer than 2^38 chunks")
+        return (self._base ^ number).to_bytes(12, "big")
+
     def seal(self, number: int, plaintext: bytes) -> bytes:
-        return self._aead.encrypt((self._base ^ number).to_bytes(12, "big"), plaintext, None)
+        return self._aead.encrypt(self._nonce(number), plaintext, None)
 
     def open(self, number: int, ciphertext: bytes) -> bytes:
         try:
-            return self._aead.decrypt((self._base ^ number).to_bytes(12, "big"), ciphertext, None)
+            return self._aead.decrypt(self._nonce(number), ciphertext, None)
         except InvalidTag as error:
-            raise ArchiveError(f"chunk {number} was altered") from error
+            raise ArchiveError(f"chunk {number} was altered, or is not of this file") from error
 
 
-class Encryptor:
-    """Encrypts one recording as it comes in: write `prefix`, each `update`, then `finish`."""
+class _MessageWriter:
+    """Encrypts one message under a fresh salt."""
 
-    def __init__(self, header: Header, cek: bytes) -> None:
-        head, salt = header.encode(), os.urandom(SALT)
-        self._chunks = _Chunks(cek, salt, _context(_RECORDING, head))
+    def __init__(self, cek: bytes, context: bytes) -> None:
+        salt = os.urandom(SALT)
+        self._keys = _Keys(cek, salt, context)
         self._number = 0
         self._rest = b""
-        self.prefix = head + salt + self._chunks.commitment
+        self.prefix = salt + self._keys.commitment
 
-    def update(self, data: bytes) -> list[bytes]:
-        """Return the chunks that `data` completes."""
-        data = self._rest + data if self._rest else data
-        whole = len(data) - len(data) % CHUNK
-        first = self._number
-        pieces = [
-            self._chunks.seal(first + index, data[start : start + CHUNK])
-            for index, start in enumerate(range(0, whole, CHUNK))
-        ]
-        self._number += len(pieces)
-        self._rest = data[whole:]
+    def _seal(self, plaintext: bytes) -> bytes:
+        number = self._number
+        self._number += 1  # first, so that no number can ever be used twice
+        return self._keys.seal(number, plaintext)
+
+    def update(self, data: bytes | memoryview) -> list[bytes]:
+        """Return the chunks that `data` completes. `data` may be overwritten afterwards."""
+        view, pieces = memoryview(data), []
+        start, stop = 0, CHUNK - len(self._rest)
+        while stop <= len(view):
+            pieces.append(self._seal(self._rest + view[start:stop]))
+            self._rest = b""
+            start, stop = stop, stop + CHUNK
+        self._rest += view[start:]
         return pieces
 
     def finish(self) -> bytes:
         """Return the last chunk, which is always there and shorter than the others."""
-        return self._chunks.seal(self._number, self._rest)
+        last = self._seal(self._rest)
+        del self._rest  # to go on after this is a bug and must not pass unnoticed
+        return last
 
 
-class Reader:
-    """Reads any range of an archive file; raises ArchiveError before what is not authentic.
+class Encryptor(_MessageWriter):
+    """Encrypts one recording as it comes in: write `prefix`, each `update`, then `finish`."""
 
-    The caller says whose recording it must be: files swapped with their keys are refused too.
+    def __init__(self, header: Header, cek: bytes) -> None:
+        head = header.encode()
+        super().__init__(cek, _context(_RECORDING, head))
+        self.prefix = head + self.prefix
+
+
+def _read_exactly(file: BinaryIO, length: int) -> bytes:
+    data = file.read(length)
+    while len(data) < length:  # an unbuffered file may give less than asked
+        more = file.read(length - len(data))
+        if not more:
+            raise ArchiveError("the file is cut off")
+        data += more
+    return data
+
+
+class _MessageReader:
+    """Reads the message that begins where `file` stands and goes on to its end.
+
+    The commitment is compared, and the last chunk opened, before anything else: `size`, in bytes
+    of plaintext, is authentic.
     """
 
-    def __init__(self, file: BinaryIO, cek: bytes, *, recording: UUID, company: UUID) -> None:
+    def __init__(self, file: BinaryIO, cek: bytes, context: bytes) -> None:
         self._file = file
-        file.seek(0)
-        start = self._exactly(len(MAGIC) + 2)
-        length = int.from_bytes(start[-2:], "big")
-        if not start.startswith(MAGIC) or not 1 <= length <= _LONGEST_HEADER:
-            raise ArchiveError("this is not an archive file of version 1")
-        body = self._exactly(length)
-        self.header = _decode(body)
-        if self.header.rec != recording or self.header.co != company:
-            raise ArchiveError("the file belongs to another recording or company")
-        salt, commitment = self._exactly(SALT), self._exactly(COMMITMENT)
-        self._chunks = _Chunks(cek, salt, _context(_RECORDING, start + body))
-        if not hmac.compare_digest(commitment, self._chunks.commitment):
-            raise ArchiveError("the key does not belong to this file")
+        salt, commitment = _read_exactly(file, SALT), _read_exactly(file, COMMITMENT)
+        self._keys = _Keys(cek, salt, context)
+        if not hmac.compare_digest(commitment, self._keys.commitment):
+            raise ArchiveError("the content key does not belong to this file, or it was altered")
         self._start = file.tell()
         self._whole, last = divmod(file.seek(0, os.SEEK_END) - self._start, _CELL)
         if last < TAG:
             raise ArchiveError("the file is cut off")
         self.size = self._whole * CHUNK + last - TAG
-        self._last = self._read(self._whole, last)
+        self._last = self._keys.open(self._whole, self._cells(self._whole, last))
 
-    def _exactly(self, length: int) -> bytes:
-        data = self._file.read(length)
-        if len(data) != length:
-            raise ArchiveError("the file is cut off")
-        return data
-
-    def _read(self, number: int, length: int) -> bytes:
+    def _cells(self, number: int, length: int) -> bytes:
         self._file.seek(self._start + number * _CELL)
-        return self._chunks.open(number, self._exactly(length))
+        return _read_exactly(self._file, length)
 
     def read_range(self, start: int, stop: int) -> Iterator[bytes]:
-        """Yield the plaintext from `start` up to, not including, `stop`, decrypting only its"
-        " chunks."""
+        """Yield the plaintext from `start` up to, not including, `stop`; both are cut to the size.
+
+        Only the chunks of the range are read. Raises ArchiveError before any byte that is not
+        authentic.
+        """
         start, stop = max(0, start), min(stop, self.size)
         number = start // CHUNK
         while start < stop:
             if number < self._whole:
                 count = min(_READ, self._whole - number, -(-stop // CHUNK) - number)
-                self._file.seek(self._start + number * _CELL)
-                block = self._exactly(count * _CELL)
+                cells = self._cells(number, count * _CELL)
                 plain = b"".join(
-                    self._chunks.open(number + index, block[index * _CELL : (index + 1) * _CELL])
+                    self._keys.open(number + index, cells[index * _CELL : (index + 1) * _CELL])
                     for index in range(count)
                 )
             else:
                 count, plain = 1, self._last
-            offset = start - number * CHUNK
-            yield plain[offset : stop - number * CHUNK]
+            begin = number * CHUNK
+            yield plain[start - begin : stop - begin]
             number += count
             start = number * CHUNK
 
 
+class Reader(_MessageReader):
+    """Reads any range of an archive file; raises ArchiveError where it is not what was stored.
+
+    The caller says whose recording it must be: files swapped with their keys are refused too.
+    """
+
+    def __init__(self, file: BinaryIO, cek: bytes, *, recording: UUID, company: UUID) -> None:
+        file.seek(0)
+        start = _read_exactly(file, len(MAGIC) + 2)
+        length = int.from_bytes(start[-2:], "big")
+        if not start.startswith(MAGIC) or not 1 <= length <= _LONGEST_HEADER:
+            raise ArchiveError("this is not an archive file of version 1")
+        body = _read_exactly(file, length)
+        self.header = _decode(body)
+        if self.header.rec != recording or self.header.co != company:
+            raise ArchiveError("the file belongs to another recording or company")
+        super().__init__(file, cek, _context(_RECORDING, start + body))
+
+
 def encrypt_peaks(header: Header, cek: bytes, peaks: bytes) -> bytes:
     """Encrypt a waveform under the content key of its recording."""
-    salt = os.urandom(SALT)
-    chunks = _Chunks(cek, salt, _context(_PEAKS, header.encode()))
-    cells = [
-        chunks.seal(number, peaks[start : start + CHUNK])
-        for number, start in enumerate(range(0, len(peaks) + 1, CHUNK))
-    ]
-    return salt + chunks.commitment + b"".join(cells)
+    writer = _MessageWriter(cek, _context(_PEAKS, header.encode()))
+    return writer.prefix + b"".join(writer.update(peaks)) + writer.finish()
 
 
 def decrypt_peaks(header: bytes, cek: bytes, sealed: bytes) -> bytes:
     """Decrypt a waveform; `header` is the encoded header of its recording. Raises ArchiveError."""
-    salt, commitment, body = (
-        sealed[:SALT],
-        sealed[SALT : SALT + COMMITMENT],
-        sealed[SALT + COMMITMENT :],
-    )
-    chunks = _Chunks(cek, salt, _context(_PEAKS, header))
-    if not hmac.compare_digest(commitment, chunks.commitment) or len(body) % _CELL < TAG:
-        raise ArchiveError("the waveform does not belong to this recording")
-    return b"".join(
-        chunks.open(number, body[start : start + _CELL])
-        for number, start in enumerate(range(0, len(body), _CELL))
-    )
+    reader = _MessageReader(io.BytesIO(sealed), cek, _context(_PEAKS, header))
+    return b"".join(reader.read_range(0, reader.size))

@@ -13,6 +13,7 @@ from functools import lru_cache
 from pathlib import Path
 from uuid import UUID
 
+from cryptography.exceptions import UnsupportedAlgorithm
 from cryptography.hazmat.primitives.asymmetric import padding, rsa
 from cryptography.hazmat.primitives.hashes import SHA256
 from cryptography.hazmat.primitives.serialization import (
@@ -50,10 +51,14 @@ def _context(company: UUID, kid: str, version: int) -> bytes:
     return f"company-key\0{company}\0{kid}\0{version}".encode()
 
 
+def _spki(private: rsa.RSAPrivateKey) -> bytes:
+    return private.public_key().public_bytes(Encoding.DER, PublicFormat.SubjectPublicKeyInfo)
+
+
 def generate_company_key(company: UUID, version: int, master_public: bytes) -> CompanyKey:
     """Make a key pair and seal its private half to the master key."""
     private = rsa.generate_private_key(public_exponent=65537, key_size=BITS)
-    public = private.public_key().public_bytes(Encoding.DER, PublicFormat.SubjectPublicKeyInfo)
+    public = _spki(private)
     pkcs8 = private.private_bytes(Encoding.DER, PrivateFormat.PKCS8, NoEncryption())
     kid = key_id(public)
     return CompanyKey(
@@ -64,25 +69,34 @@ def generate_company_key(company: UUID, version: int, master_public: bytes) -> C
 def open_company_key(
     master_private: bytes, private_sealed: bytes, company: UUID, kid: str, version: int
 ) -> rsa.RSAPrivateKey:
-    """Open a company's private key. Raises KeyUnavailable, also for another company's or"
-    " version's."""
+    """Open a company's private key.
+
+    Raises KeyUnavailable, also for another company's or version's. Anybody can seal to the master
+    key, so what was sealed must be the very key that `kid` names.
+    """
     pkcs8 = seal.unseal(master_private, private_sealed, _context(company, kid, version))
-    key = load_der_private_key(pkcs8, None)
-    if not isinstance(key, rsa.RSAPrivateKey):
-        raise KeyUnavailable(f"the private key {kid} is not an RSA key")
+    try:
+        key = load_der_private_key(pkcs8, None)
+    except (ValueError, TypeError, UnsupportedAlgorithm) as error:
+        raise KeyUnavailable(f"what was sealed as private key {kid} is no key") from error
+    if not isinstance(key, rsa.RSAPrivateKey) or key_id(_spki(key)) != kid:
+        raise KeyUnavailable(f"what was sealed as private key {kid} is another key")
     return key
 
 
 @lru_cache(256)
 def _public(public_der: bytes) -> rsa.RSAPublicKey:
-    key = load_der_public_key(public_der)
+    try:
+        key = load_der_public_key(public_der)
+    except (ValueError, UnsupportedAlgorithm) as error:
+        raise KeyUnavailable(f"the public key {key_id(public_der)} can't be read") from error
     if not isinstance(key, rsa.RSAPublicKey) or key.key_size < BITS:
         raise KeyUnavailable(f"the public key {key_id(public_der)} is not RSA of {BITS} bits")
     return key
 
 
 def wrap(public_der: bytes, cek: bytes) -> bytes:
-    """Wrap a content key for a company: RSA-OAEP with SHA-256, no label."""
+    """Wrap a content key for a company: RSA-OAEP with SHA-256, no label. Raises KeyUnavailable."""
     return _public(public_der).encrypt(cek, _OAEP)
 
 
@@ -120,12 +134,19 @@ def load_credential(name: str) -> bytes:
 
 
 def write_credential(directory: Path, name: str, secret: bytes) -> None:
-    """Write a credential, durable and readable for the owner only. Raises FileExistsError."""
+    """Write a credential, durable and readable for the owner only; never over another one.
+
+    Raises FileExistsError, and OSError, which leaves no file behind.
+    """
+    path = directory / name
     flags = os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC
-    descriptor = os.open(directory / name, flags, 0o600)
+    descriptor = os.open(path, flags, 0o600)
     try:
         files.write_all(descriptor, [base64.b64encode(secret) + b"\n"])
         os.fsync(descriptor)
+    except BaseException:
+        path.unlink()
+        raise
     finally:
         os.close(descriptor)
     files.sync_directory(directory)

@@ -1,12 +1,21 @@
 """Company keys, content keys, credentials; and a recording opened with nothing but openssl."""
 
 import os
+import re
+import resource
 import subprocess
+import sys
 from pathlib import Path
 from uuid import uuid4
 
 import pytest
-from cryptography.hazmat.primitives.serialization import Encoding, NoEncryption, PrivateFormat
+from cryptography.hazmat.primitives.asymmetric import ec, rsa
+from cryptography.hazmat.primitives.serialization import (
+    Encoding,
+    NoEncryption,
+    PrivateFormat,
+    PublicFormat,
+)
 
 from common import archive, keys, seal
 from common.errors import ConfigError, KeyUnavailable
@@ -44,6 +53,27 @@ def test_a_private_key_opens_for_its_company_id_and_version_only() -> None:
             keys.open_company_key(master, KEY.private_sealed, company, kid, version)
 
 
+def test_what_was_sealed_in_place_of_a_private_key_is_refused() -> None:
+    """Anybody can seal to the master key; only the key that the kid names may come out."""
+    other = rsa.generate_private_key(public_exponent=65537, key_size=2048)
+    curve = ec.generate_private_key(ec.SECP256R1())
+    pkcs8 = (Encoding.DER, PrivateFormat.PKCS8, NoEncryption())
+    context = keys._context(COMPANY, KEY.kid, 1)
+    for forged in (other.private_bytes(*pkcs8), curve.private_bytes(*pkcs8), b"", b"junk"):
+        sealed = seal.seal(MASTER_PUBLIC, forged, context)
+        with pytest.raises(KeyUnavailable, match=KEY.kid):
+            keys.open_company_key(MASTER, sealed, COMPANY, KEY.kid, 1)
+
+
+def test_a_public_key_that_is_short_or_none_is_refused() -> None:
+    spki = (Encoding.DER, PublicFormat.SubjectPublicKeyInfo)
+    short = rsa.generate_private_key(public_exponent=65537, key_size=2048).public_key()
+    curve = ec.generate_private_key(ec.SECP256R1()).public_key()
+    for wrong in (short.public_bytes(*spki), curve.public_bytes(*spki), b"", b"junk"):
+        with pytest.raises(KeyUnavailable, match="public key"):
+            keys.wrap(wrong, bytes(32))
+
+
 def test_a_credential_is_written_once_for_its_owner_and_read_back(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -53,6 +83,17 @@ def test_a_credential_is_written_once_for_its_owner_and_read_back(
     assert (tmp_path / "master.key").stat().st_mode & 0o777 == 0o600
     with pytest.raises(FileExistsError):
         keys.write_credential(tmp_path, "master.key", bytes(32))
+
+
+def test_a_credential_that_does_not_fit_on_the_disk_leaves_no_file(tmp_path: Path) -> None:
+    limits = resource.getrlimit(resource.RLIMIT_FSIZE)
+    resource.setrlimit(resource.RLIMIT_FSIZE, (0, limits[1]))
+    try:
+        with pytest.raises(OSError, match="File too large"):
+            keys.write_credential(tmp_path, "master.key", MASTER)
+    finally:
+        resource.setrlimit(resource.RLIMIT_FSIZE, limits)
+    assert not list(tmp_path.iterdir())
 
 
 @pytest.mark.parametrize("text", ["", "not base64!", "AAAA", "=" * 44])
@@ -74,42 +115,68 @@ def test_a_missing_credential_is_named(tmp_path: Path, monkeypatch: pytest.Monke
         keys.load_credential("pbx.key")
 
 
-def openssl(*arguments: str, data: bytes = b"") -> bytes:
-    return subprocess.run(
-        ["openssl", *arguments], input=data, check=True, capture_output=True
-    ).stdout
+DOCUMENT = Path(__file__).parent.parent.parent / "docs" / "archive-format.md"
+SHELL, PYTHON, MASTER_KEY = re.findall(
+    r"^```(?:sh|python)\n(.*?)^```", DOCUMENT.read_text(), re.M | re.S
+)
+PLAINTEXT = os.urandom(2 * archive.CHUNK + 700)
 
 
-def test_a_recording_opens_with_nothing_but_openssl(tmp_path: Path) -> None:
-    """The recipe of docs/archive-format.md: file, eCEK and private key are enough, without us."""
-    plaintext, cek = os.urandom(40_000), os.urandom(32)
+def archived(folder: Path, plaintext: bytes) -> list[Path]:
+    """Write what the recipes of docs/archive-format.md start from: file, eCEK, private key."""
+    cek = os.urandom(32)
     header = archive.Header(uuid4(), COMPANY, uuid4(), KEY.kid, "audio/wav")
     encryptor = archive.Encryptor(header, cek)
-    file = encryptor.prefix + b"".join(encryptor.update(plaintext)) + encryptor.finish()
-    pem = tmp_path / "company.key"
-    pem.write_bytes(PRIVATE.private_bytes(Encoding.PEM, PrivateFormat.PKCS8, NoEncryption()))
+    pieces = [encryptor.prefix, *encryptor.update(plaintext), encryptor.finish()]
+    contents = {
+        "file": b"".join(pieces),
+        "ecek": keys.wrap(KEY.public_key, cek),
+        "company.key": PRIVATE.private_bytes(Encoding.DER, PrivateFormat.PKCS8, NoEncryption()),
+    }
+    for name, content in contents.items():
+        (folder / name).write_bytes(content)
+    return [folder / name for name in contents]
 
-    content_key = openssl(
-        "pkeyutl", "-decrypt", "-inkey", str(pem), "-pkeyopt", "rsa_padding_mode:oaep",
-        "-pkeyopt", "rsa_oaep_md:sha256", "-pkeyopt", "rsa_mgf1_md:sha256",
-        data=keys.wrap(KEY.public_key, cek),
-    )  # fmt: skip
-    end = 10 + int.from_bytes(file[8:10], "big")
-    digest = openssl("dgst", "-sha256", "-binary", data=file[:end])
-    info = b"c2sp.org/chunked-encryption@v1+AEAD_AES_256_GCM\0" + file[end : end + 24]
-    info += b"callstash/recording/v1\0" + digest
-    derived = openssl(
-        "kdf", "-keylen", "76", "-binary", "-kdfopt", "digest:SHA2-512",
-        "-kdfopt", "mode:EXPAND_ONLY", "-kdfopt", f"hexkey:{content_key.hex()}",
-        "-kdfopt", f"hexinfo:{info.hex()}", "HKDF",
-    )  # fmt: skip
-    key, base, commitment = derived[:32], derived[32:44], derived[44:]
-    assert file[end + 24 : end + 56] == commitment
-    opened, cells = b"", file[end + 56 :]
-    for number, start in enumerate(range(0, len(cells), 16400)):
-        nonce = (int.from_bytes(base, "big") ^ number).to_bytes(12, "big")
-        opened += openssl(
-            "enc", "-d", "-aes-256-ctr", "-K", key.hex(), "-iv", nonce.hex() + "00000002",
-            data=cells[start : start + 16400][:-16],
-        )  # fmt: skip
-    assert opened == plaintext
+
+def run(*command: str | Path) -> subprocess.CompletedProcess[bytes]:
+    return subprocess.run(command, capture_output=True, check=False, timeout=60)
+
+
+@pytest.mark.parametrize("length", [0, 1, archive.CHUNK, len(PLAINTEXT)])
+def test_the_documented_recipe_opens_a_recording_with_nothing_but_openssl(
+    tmp_path: Path, length: int
+) -> None:
+    files = archived(tmp_path, PLAINTEXT[:length])
+    opened = run("sh", "-c", SHELL, "open.sh", *files)
+    assert (opened.stderr, opened.stdout) == (b"", PLAINTEXT[:length])
+
+
+def test_the_documented_recipe_says_when_key_or_header_is_wrong(tmp_path: Path) -> None:
+    file, ecek, company = archived(tmp_path, PLAINTEXT)
+    content = file.read_bytes()
+    file.write_bytes(content.replace(b"audio/wav", b"audio/mp3"))
+    opened = run("sh", "-c", SHELL, "open.sh", file, ecek, company)
+    assert opened.returncode == 1
+    assert b"does not belong" in opened.stderr
+    assert opened.stdout == b""
+
+
+def test_the_documented_recipe_in_python_opens_a_recording(tmp_path: Path) -> None:
+    pytest.importorskip(
+        "cryptography.cobblestone", reason="this version of cryptography has no Cobblestone"
+    )
+    opened = run(sys.executable, "-c", PYTHON, *archived(tmp_path, PLAINTEXT))
+    assert (opened.stderr, opened.stdout) == (b"", PLAINTEXT)
+
+
+def test_the_documented_recipe_opens_a_private_key_with_the_master_key(tmp_path: Path) -> None:
+    pytest.importorskip(
+        "cryptography.hazmat.primitives.hpke", reason="this version of cryptography has no HPKE"
+    )
+    keys.write_credential(tmp_path, "master.key", MASTER)
+    sealed = tmp_path / "sealed"
+    sealed.write_bytes(KEY.private_sealed)
+    row = (str(COMPANY), KEY.kid, "1")
+    opened = run(sys.executable, "-c", MASTER_KEY, tmp_path / "master.key", sealed, *row)
+    *_, company = archived(tmp_path, b"")
+    assert (opened.stderr, opened.stdout) == (b"", company.read_bytes())

@@ -1,21 +1,32 @@
 """Sealing: the numbers of RFC 9180, agreement with the library, and what is refused."""
 
+import json
+from pathlib import Path
+
 import pytest
 from cryptography.hazmat.primitives.asymmetric.x25519 import X25519PrivateKey, X25519PublicKey
 
 from common import seal
 from common.errors import KeyUnavailable
 
+VECTOR = json.loads((Path(__file__).parent.parent / "vectors" / "rfc9180-hpke.json").read_text())
+NUMBERS = {name: bytes.fromhex(value) for name, value in VECTOR.items() if isinstance(value, str)}
 
-def test_the_encapsulation_gives_the_numbers_of_rfc_9180() -> None:  # appendix A.1.1
-    private = bytes.fromhex("4612c550263fc8ad58375df3f557aac531d26850903e55a9f23f21d8534e8ac8")
-    public = bytes.fromhex("3948cfe0ad1ddb695d780e59077195da6c56506b027329794ab02bca80815c4d")
-    enc = bytes.fromhex("37fda3567bdbd628e88668c3c8d7e97d1d1253b6d4ea6d44c150f741f1bf4431")
-    exchanged = X25519PrivateKey.from_private_bytes(private).exchange(
-        X25519PublicKey.from_public_bytes(enc)
-    )
-    expected = "fe0e18c9f024ce43799ae393c7e8fe8fce9d218875e8227b0187c04e7d2ea1fc"
-    assert seal._shared_secret(exchanged, enc, public).hex() == expected
+
+def test_the_vector_of_rfc_9180_for_our_suite() -> None:
+    recipient = X25519PrivateKey.from_private_bytes(NUMBERS["skRm"])
+    sender = X25519PrivateKey.from_private_bytes(NUMBERS["skEm"])
+    for exchanged in (
+        recipient.exchange(X25519PublicKey.from_public_bytes(NUMBERS["enc"])),
+        sender.exchange(X25519PublicKey.from_public_bytes(NUMBERS["pkRm"])),
+    ):
+        shared = seal._shared_secret(exchanged, NUMBERS["enc"], NUMBERS["pkRm"])
+        assert shared == NUMBERS["shared_secret"]
+    cipher, nonce = seal._cipher(shared, NUMBERS["info"])
+    assert nonce == NUMBERS["base_nonce"]
+    first = {name: bytes.fromhex(value) for name, value in VECTOR["encryptions"][0].items()}
+    assert nonce == first["nonce"]
+    assert cipher.encrypt(nonce, first["pt"], first["aad"]) == first["ct"]
 
 
 def test_the_library_and_we_open_each_others_seals() -> None:
@@ -24,7 +35,7 @@ def test_the_library_and_we_open_each_others_seals() -> None:
     )
     suite = hpke.Suite(hpke.KEM.X25519, hpke.KDF.HKDF_SHA256, hpke.AEAD.AES_256_GCM)
     private, public = seal.generate()
-    info = seal.INFO + b"context"
+    info = b"callstash/seal/v1\0context"
     theirs = suite.encrypt(b"secret", X25519PublicKey.from_public_bytes(public), info)
     assert seal.unseal(private, theirs, b"context") == b"secret"
     ours = seal.seal(public, b"secret", b"context")
@@ -37,14 +48,24 @@ def test_a_seal_opens_with_its_key_and_context_only() -> None:
     assert seal.unseal(private, sealed, b"context") == b"secret"
     for key, data, context in (
         (seal.generate()[0], sealed, b"context"),
+        (private[:-1], sealed, b"context"),
         (private, sealed, b"another"),
-        (private, sealed[:-1], b"context"),
+        (private, sealed, b""),
         (private, sealed + b"x", b"context"),
-        (private, b"", b"context"),
         (private, bytes(32) + sealed[32:], b"context"),
+        (private, seal.seal(public, b"secret", b"context")[:32] + sealed[32:], b"context"),
+        *((private, sealed[:length], b"context") for length in range(len(sealed))),
     ):
         with pytest.raises(KeyUnavailable):
             seal.unseal(key, data, context)
+
+
+@pytest.mark.parametrize("plaintext", [b"", b"x", bytes(100_000)], ids=len)
+def test_what_is_sealed_comes_back_whatever_its_length(plaintext: bytes) -> None:
+    private, public = seal.generate()
+    sealed = seal.seal(public, plaintext, b"")
+    assert len(sealed) == 32 + len(plaintext) + 16
+    assert seal.unseal(private, sealed, b"") == plaintext
 
 
 def test_every_flipped_bit_is_refused() -> None:
@@ -57,10 +78,24 @@ def test_every_flipped_bit_is_refused() -> None:
             seal.unseal(private, bytes(altered), b"")
 
 
-@pytest.mark.parametrize("public", [bytes(32), b"\x01" + bytes(31), b"short"])
-def test_a_key_that_gives_no_secret_is_refused(public: bytes) -> None:
+LOW_ORDER = [  # RFC 7748, 7: whoever sends one wants an all-zero secret that anybody knows
+    "00" * 32,
+    "01" + "00" * 31,
+    "e0eb7a7c3b41b8ae1656e3faf19fc46ada098deb9c32b1fd866205165f49b800",
+    "5f9c95bca3508c24b1d0b1559c83ef5b04445cc4581c8e86d8224eddd09f1157",
+    "ecffffffffffffffffffffffffffffffffffffffffffffffffffffffffffff7f",
+    "edffffffffffffffffffffffffffffffffffffffffffffffffffffffffffff7f",
+    "eeffffffffffffffffffffffffffffffffffffffffffffffffffffffffffff7f",
+]
+
+
+@pytest.mark.parametrize("public", [*LOW_ORDER, "", "ff", "00" * 33])
+def test_a_key_that_gives_no_secret_is_refused(public: str) -> None:
+    private, _ = seal.generate()
     with pytest.raises(KeyUnavailable):
-        seal.seal(public, b"secret", b"")
+        seal.seal(bytes.fromhex(public), b"secret", b"")
+    with pytest.raises(KeyUnavailable):
+        seal.unseal(private, bytes.fromhex(public) + bytes(48), b"")
 
 
 def test_sealing_twice_gives_different_bytes() -> None:
