@@ -14,7 +14,9 @@ from common.pcm import WIDTHS, to_pcm16
 VERSION = 1
 WINDOWS = 800
 
-_BATCH = 1 << 18  # bytes that are worth a call of numpy: smaller pieces are gathered
+# Bytes that are worth a call of numpy: smaller pieces are gathered. Much larger ones, and each
+# buffer is a fresh mapping whose pages cost more than the arithmetic.
+_BATCH = 1 << 17
 
 Levels = NDArray[np.int32]
 
