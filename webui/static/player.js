@@ -16,6 +16,7 @@
   const seconds = Number(player.dataset.seconds);
   const STEP = 10;
   let position = 0; // seconds; kept by us, because an element that has loaded nothing keeps none
+  let ready = false; // has the element been told our position? Before that, its own means nothing
   let hovered = null;
   let lanes = [];
 
@@ -100,7 +101,7 @@
 
   function go(time) {
     position = Math.min(seconds, Math.max(0, time));
-    if (audio.readyState > 0) audio.currentTime = position;
+    if (ready) audio.currentTime = position;
     show();
     remember();
   }
@@ -111,7 +112,7 @@
   }
 
   function follow() {
-    if (!audio.paused && !audio.seeking && audio.readyState > 0) {
+    if (!audio.paused && !audio.seeking && ready) {
       position = Math.min(seconds, audio.currentTime);
       show();
     }
@@ -142,6 +143,10 @@
 
   audio.addEventListener("loadedmetadata", () => {
     if (position > 0) audio.currentTime = position;
+    ready = true;
+  });
+  audio.addEventListener("emptied", () => {
+    ready = false;
   });
   audio.addEventListener("play", () => {
     button.setAttribute("aria-label", "Pause");
