@@ -1,6 +1,7 @@
 """What seeking costs: the first byte of a range at the end of a 2-hour call.
 
-`ratio seek_vs_start`: the time to get there by decrypting from the start, over the time that the reader needs.
+`ratio seek_vs_start`: the time to get there by decrypting from the start, over the time that the
+reader needs.
 """
 
 import os

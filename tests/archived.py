@@ -2,12 +2,18 @@
 
 import io
 import os
-from uuid import uuid4
+from uuid import UUID
 
 from common.archive import CHUNK, COMMITMENT, SALT, TAG, Encryptor, Header, Reader
 
 CEK = os.urandom(32)
-HEADER = Header(uuid4(), uuid4(), uuid4(), "0123456789abcdef", "audio/wav")
+HEADER = Header(
+    UUID("a0b1c2d3-e4f5-4a6b-8c7d-9e0f1a2b3c4d"),
+    UUID("f1e2d3c4-b5a6-4a78-a069-5c4d3e2f1a0b"),
+    UUID("6f1d0c3a-5b7e-4c2d-9a8f-0b1c2d3e4f5a"),
+    "0123456789abcdef",
+    "audio/wav",
+)
 CELL = CHUNK + TAG
 
 
