@@ -71,7 +71,7 @@ class Postgres:
             settings |= {"fsync": "off", "full_page_writes": "off"}
         options = [part for name, value in settings.items() for part in ("-c", f"{name}={value}")]
         self._process = process.spawn(
-            [*self._prefix, self._bin + "/postgres", "-D", str(self.data), *options],
+            [*self._prefix, str(self._bin / "postgres"), "-D", str(self.data), *options],
             log=self.log,
             pid_file=self.pid_file,
             death_signal=signal.SIGINT,
@@ -95,6 +95,10 @@ class Postgres:
             self._process.wait()
             self._process = None
 
+    def program(self, name: str) -> Path:
+        """Return the path of one of the server's own programs, such as pg_dump."""
+        return self._bin / name
+
     @property
     def pid(self) -> int:
         """The postmaster's process id; 0 when it was stopped."""
@@ -104,7 +108,7 @@ class Postgres:
         shutil.rmtree(self.data, ignore_errors=True)
         new = self.directory / "data.new"  # an interrupted initdb leaves no half cluster behind
         shutil.rmtree(new, ignore_errors=True)
-        command = [*self._prefix, self._bin + "/initdb", "-D", str(new), "-U", "postgres"]
+        command = [*self._prefix, str(self._bin / "initdb"), "-D", str(new), "-U", "postgres"]
         command += ["--auth=trust", "--encoding=UTF8", "--locale=C.UTF-8"]
         if not self.fsync:
             command.append("--no-sync")
@@ -127,13 +131,13 @@ class Postgres:
                 time.sleep(0.03)
 
 
-def _binaries() -> str:
+def _binaries() -> Path:
     versions = sorted(
         Path("/usr/lib/postgresql").glob("*/bin/postgres"), key=lambda path: int(path.parts[4])
     )
     if not versions:
         raise RuntimeError("there is no PostgreSQL server on this machine: run './dev test'")
-    return str(versions[-1].parent)
+    return versions[-1].parent
 
 
 def _runtime_directory() -> str | None:

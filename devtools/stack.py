@@ -6,12 +6,15 @@ One run owns the directory at a time (flock). What an earlier run left behind is
 import fcntl
 import os
 import shutil
+import signal
+import sys
 from pathlib import Path
 from typing import IO
 
 from devtools.postgres import Postgres
 from devtools.process import end_leftover
 from devtools.rabbitmq import RabbitMQ
+from devtools.setup import VAR
 
 
 class InUse(Exception):
@@ -69,3 +72,24 @@ def run_directory(parent: Path) -> Path:
         shutil.rmtree(old, ignore_errors=True)
         lock.close()
     return parent / f"run-{os.getpid()}"
+
+
+def main() -> int:
+    """Start a stack, say where it is, and stop it at Ctrl-C."""
+    stack = Stack(VAR / "stack")
+    signal.signal(signal.SIGTERM, signal.default_int_handler)
+    try:
+        stack.start()
+        print(f"PostgreSQL  {stack.postgres.dsn('postgres')} user=postgres")
+        print(f"RabbitMQ    {stack.rabbitmq.url()}")
+        print("Ctrl-C stops both.", flush=True)
+        signal.pause()
+    except KeyboardInterrupt:
+        print()
+    finally:
+        stack.stop()
+    return 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())

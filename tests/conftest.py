@@ -14,6 +14,7 @@ import pytest
 
 from common import db as database
 from devtools.stack import Stack, run_directory
+from simulators.pbx import client
 
 VAR = Path(__file__).resolve().parent.parent / "var" / "test"
 
@@ -85,14 +86,11 @@ def broker_url(broker: Stack) -> Iterator[str]:
 
 
 @pytest.fixture
-def pbx_sim(tmp_path: Path) -> Iterator[Callable[..., Any]]:
-    """Start PBX simulators: `pbx_sim(calls=20, tls=True)` returns its client."""
-    from simulators.pbx import client
-
+def pbx_sim() -> Iterator[Callable[..., client.Running]]:
+    """Start PBX simulators: `pbx_sim("--tls", "--calls", "20")`. They share their speech."""
     with ExitStack() as running:
 
-        def start(**options: Any) -> Any:
-            options.setdefault("media_cache", VAR / "media")
-            return running.enter_context(client.start(state=tmp_path / uuid.uuid4().hex, **options))
+        def start(*arguments: str) -> client.Running:
+            return running.enter_context(client.start(VAR / "media", *arguments))
 
         yield start

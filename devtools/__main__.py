@@ -1,0 +1,114 @@
+"""The verbs of ./dev. Each prepares the machine first, then runs in the development environment."""
+
+import os
+import subprocess
+import sys
+from collections.abc import Callable
+from pathlib import Path
+
+from devtools import setup
+
+ROOT = setup.ROOT
+CODE = ["common", "daemons", "devtools", "simulators", "tests", "tools", "webui", "bench"]
+
+
+def main() -> int:
+    """Run the verb that the command line names."""
+    verb, *arguments = sys.argv[1:] or ["help"]
+    if verb in ("-h", "--help"):
+        verb = "help"
+    if verb not in VERBS:
+        print(f"dev: there is no '{verb}'; './dev help' lists the commands", file=sys.stderr)
+        return 2
+    try:
+        return VERBS[verb](arguments)
+    except setup.SetupError as error:
+        print(f"dev: {error}", file=sys.stderr)
+        return 1
+
+
+def demo(arguments: list[str]) -> int:
+    """[--fresh] [--check]   the whole archive, with a simulated PBX, until Ctrl-C"""
+    return _become(setup.prepare("run", "test"), "devtools.demo", *arguments)
+
+
+def test(arguments: list[str]) -> int:
+    """[pytest arguments]    all checks and tests; with arguments, only those tests"""
+    python = setup.prepare("run", "test")
+    if arguments:
+        return _become(python, "pytest", *arguments)
+    return (
+        _lint(python)
+        or _run("all tests, Debian's Python packages", python, "pytest")
+        or _run(
+            "unit and service tests, newest Python packages",
+            setup.prepare_newest(),
+            *("pytest", "-o", "cache_dir=var/pytest-newest", "tests/unit", "tests/service"),
+        )
+    )
+
+
+def check(_arguments: list[str]) -> int:
+    """format, lint, types, unit tests"""
+    python = setup.prepare("run", "test")
+    return _lint(python) or _run("unit tests", python, "pytest", "tests/unit")
+
+
+def bench(arguments: list[str]) -> int:
+    """NAME                  one benchmark; without a name, which there are"""
+    names = sorted(path.stem for path in (ROOT / "bench").glob("[!_]*.py"))
+    if not arguments or arguments[0] not in names:
+        print(f"dev: say which benchmark: {', '.join(names) or 'there is none yet'}")
+        return 2
+    return _become(setup.prepare("run", "test", "bench"), f"bench.{arguments[0]}", *arguments[1:])
+
+
+def schema(_arguments: list[str]) -> int:
+    """write common/sql/schema.sql, the sum of the migrations"""
+    return _become(setup.prepare("run", "test"), "devtools.schema")
+
+
+def stack(_arguments: list[str]) -> int:
+    """a private PostgreSQL and RabbitMQ until Ctrl-C"""
+    return _become(setup.prepare("run", "test"), "devtools.stack")
+
+
+def show_help(_arguments: list[str]) -> int:
+    """this list"""
+    for name, verb in VERBS.items():
+        print(f"./dev {name:7}{verb.__doc__}")
+    return 0
+
+
+VERBS: dict[str, Callable[[list[str]], int]] = {
+    "demo": demo,
+    "test": test,
+    "check": check,
+    "bench": bench,
+    "schema": schema,
+    "stack": stack,
+    "help": show_help,
+}
+
+
+def _lint(python: Path) -> int:
+    code = [name for name in CODE if any((ROOT / name).rglob("*.py"))]
+    return (
+        _run("format", python, "ruff", "format", "--quiet", "--diff", *code)
+        or _run("lint", python, "ruff", "check", "--quiet", *code)
+        or _run("types", python, "mypy", "--no-error-summary", *code)
+    )
+
+
+def _run(what: str, python: Path, module: str, *arguments: str) -> int:
+    print(f"=== {what}", flush=True)
+    return subprocess.run([python, "-m", module, *arguments], check=False).returncode
+
+
+def _become(python: Path, module: str, *arguments: str) -> int:
+    sys.stdout.flush()
+    os.execv(python, [str(python), "-m", module, *arguments])
+
+
+if __name__ == "__main__":
+    sys.exit(main())
