@@ -63,6 +63,11 @@ class Archiver:
         if left := self._store.clear_incoming(instance):
             log.warning("unfinished files of a killed run were removed", extra={"files": left})
 
+    def close(self) -> None:
+        """End the conversations with all PBXs."""
+        for source in list(self._connectors):
+            self._drop(source)
+
     def on_listed(self, message: RecordingsListed) -> None:
         """Take it as a hint to look; the rows say what there is."""
         log.debug("told of %s new recordings", message.new)

@@ -1,12 +1,15 @@
 """Fixtures of the service tests."""
 
+import itertools
 from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
 
 import psycopg
 import pytest
+from cryptography.hazmat.primitives.asymmetric import rsa
 
+from common import keys
 from simulators.pbx import client
 from tests.service.rig import MEDIA, Rig
 
@@ -27,7 +30,18 @@ def rig(
     connect_as: Callable[[str], psycopg.Connection[Any]],
     sim: client.Running,
     monkeypatch: pytest.MonkeyPatch,
-) -> Rig:
+    rsa_keys: Iterator[rsa.RSAPrivateKey],
+) -> Iterator[Rig]:
     """A poller and an archiver for that PBX."""
     monkeypatch.setenv("CREDENTIALS_DIRECTORY", str(tmp_path))
-    return Rig(tmp_path, db, dsn, connect_as, sim.url)
+    monkeypatch.setattr(keys.rsa, "generate_private_key", lambda **_: next(rsa_keys))
+    made = Rig(tmp_path, db, dsn, connect_as, sim.url)
+    yield made
+    made.archiver.close()
+
+
+@pytest.fixture(scope="session")
+def rsa_keys() -> Iterator[rsa.RSAPrivateKey]:
+    """Real key pairs over and over: making one takes up to seconds."""
+    made = [rsa.generate_private_key(public_exponent=65537, key_size=keys.BITS) for _ in range(3)]
+    return itertools.cycle(made)

@@ -64,7 +64,7 @@ def test_a_recording_that_is_still_written_to_waits(rig: Rig, sim: Any) -> None:
     rig.fetch()
     assert state(rig, call)[:2] == ("listed", "growing")
     sim.control("settle")
-    rig.offset += timedelta(minutes=31)
+    rig.offset += timedelta(hours=25)
     rig.finish()
     assert state(rig, call)[0] == "stored"
     assert hashlib.sha256(rig.plaintext(call["file"])).hexdigest() != growing["sha256"]
