@@ -80,8 +80,8 @@ class Poller:
             life.doing(f"polling PBX {due.pbx_id}: reading its companies")
             self._begin(due)
             return True
-        for poll in running:
-            self._settle(poll)
+        if any([self._settle(poll) for poll in running]):
+            return True  # another poll may have waited for one of them to end
         ids = ", ".join(str(poll.pbx_id) for poll in running)
         life.doing(
             f"polling PBX {ids}: the archivers fetch" if ids else "waiting for the next poll"
@@ -210,10 +210,11 @@ class Poller:
                 "the PBX keeps another time than %s", polled.timezone, extra={"pbx": polled.id}
             )
 
-    def _settle(self, poll: queries.Poll) -> None:
+    def _settle(self, poll: queries.Poll) -> bool:
+        """End a poll whose recordings are all stored or tried, or that has stalled."""
         last = queries.last_progress(self._db, poll.id) or poll.listed_at or poll.started_at
         if queries.untried(self._db, poll.id) and self._now() - last < STALLED:
-            return
+            return False
         with self._db.transaction():
             unlisted = queries.errors(self._db, poll.id)
             error = queries.why_waiting(self._db, poll.id)
@@ -232,6 +233,7 @@ class Poller:
             log.error("poll finished, but %s", error, extra=extra)
         else:
             log.info("poll finished", extra=extra)
+        return True
 
 
 def _chunks(rows: Iterator[pbx.RemoteRecording]) -> Iterator[list[pbx.RemoteRecording]]:
