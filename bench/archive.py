@@ -34,7 +34,7 @@ def installation(directory: Path, url: str) -> Iterator[Installation]:
         with stack.postgres.connect() as connection:
             connection.execute("CREATE DATABASE callstash")
         ours = Installation(
-            directory / "ours", stack.postgres.dsn("callstash"), stack.rabbitmq.url("/"),
+            directory / "ours", stack.postgres.dsn("callstash"), stack.rabbitmq.url(),
             directory / "ours" / "companies",
         )  # fmt: skip
         ours.tool("add-pbx", "--name", "Bench", url, stdin=client.KEY)
@@ -155,9 +155,8 @@ def _print(mix: str, offered: list[Any], total: int, seconds: dict[str, list[flo
     print(f"{mix}: {len(offered)} calls, {total / 1e6:.0f} MB, median of {ROUNDS}")
     for name, value in middle.items():
         rates = ", ".join(f"{len(offered) / each:.0f}" for each in seconds[name])
-        print(
-            f"  {name:10} {len(offered) / value:6.0f} calls/s {total / value / 1e6:6.0f} MB/s  ({rates})"
-        )
+        mb = total / value / 1e6
+        print(f"  {name:10} {len(offered) / value:6.0f} calls/s {mb:6.0f} MB/s  ({rates})")
     for rival in ("curl", "rclone"):
         print(f"ratio archive_vs_{rival} {middle[rival] / middle['callstash']:.2f} ({mix})")
 

@@ -17,6 +17,7 @@ from types import FrameType
 from typing import Any, Generic, Protocol, TypeVar
 from uuid import UUID
 
+import psycopg
 import sdnotify
 
 from common import __version__, config, db, journal, outbox
@@ -136,6 +137,9 @@ def start(process: str, settings: type[S], *, instances: bool = False) -> Iterat
     except ConfigError as error:
         log.error("%s", error)
         sys.exit(78)
+    except psycopg.OperationalError as error:  # whoever started us starts us again until it is back
+        log.error("ending, because PostgreSQL says: %s", " ".join(str(error).split()))
+        sys.exit(1)
 
 
 def _arguments(process: str, instances: bool) -> argparse.Namespace:

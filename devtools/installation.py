@@ -17,6 +17,8 @@ from typing import Any
 
 import psycopg
 
+from devtools.process import spawn
+
 ROOT = Path(__file__).parents[1]
 CREDENTIALS = {"poller": ("pbx.key",), "archiver": ("pbx.key",), "web": ("master.key",)}
 CONFIG = """\
@@ -40,6 +42,7 @@ class Installation:
     archive: Path
     settings: str = ""
     daemons: dict[str, subprocess.Popen[bytes]] = field(default_factory=dict)
+    commands: dict[str, tuple[str, ...]] = field(default_factory=dict)
     deaths: Counter[str] = field(default_factory=Counter)
 
     def __post_init__(self) -> None:
@@ -98,16 +101,10 @@ class Installation:
         """Start a daemon, such as `poller` or `archiver@2`, or `command` as the process `name`."""
         process, _, instance = name.partition("@")
         module = [sys.executable, "-m", f"daemons.{process}", *filter(None, [instance])]
-        with (self.directory / f"{name}.log").open("ab") as log:
-            self.daemons[name] = subprocess.Popen(
-                list(command) or module,
-                env=self.environment(process),
-                cwd=ROOT,
-                stdin=subprocess.DEVNULL,
-                stdout=log,
-                stderr=log,
-                start_new_session=True,
-            )
+        self.commands[name] = command
+        self.daemons[name] = spawn(
+            command or module, log=self.directory / f"{name}.log", env=self.environment(process)
+        )
 
     def tend(self) -> list[str]:
         """Start again what ended, as systemd does, and return what that was.
@@ -119,13 +116,8 @@ class Installation:
             if self.daemons[name].returncode == 78:
                 raise ToolFailed(f"{name}: {self.log(name).strip().splitlines()[-1]}")
             self.deaths[name] += 1
-            self.start(name, *self._command(name))
+            self.start(name, *self.commands[name])
         return ended
-
-    def _command(self, name: str) -> list[str]:
-        arguments = self.daemons[name].args
-        assert isinstance(arguments, list)
-        return [str(argument) for argument in arguments]
 
     def kill(self, name: str) -> None:
         """Kill a daemon with SIGKILL."""

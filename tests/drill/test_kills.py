@@ -142,7 +142,7 @@ def test_when_anything_is_killed_at_any_time_then_the_books_balance(
     ours = Installation(
         directory,
         stack.postgres.dsn("callstash"),
-        stack.rabbitmq.url("/"),
+        stack.rabbitmq.url(),
         small_disk / "companies",
         QUICK,
     )
