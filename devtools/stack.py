@@ -43,6 +43,10 @@ class Stack:
             self.postgres.stop()
             self._lock.close()
 
+    def clear(self) -> None:
+        """Delete everything in the directory, which must not run."""
+        _empty(self.directory)
+
     def wipe_rabbitmq(self) -> None:
         """Delete everything that RabbitMQ has; it must be stopped or killed."""
         self.rabbitmq.wipe()
@@ -59,6 +63,16 @@ def _own(directory: Path) -> IO[str]:
     return lock
 
 
+def _empty(directory: Path) -> None:
+    for pid_file in directory.glob("**/*pid"):
+        end_leftover(pid_file)
+    for path in directory.iterdir():
+        if path.is_dir():
+            shutil.rmtree(path)
+        elif path.name != "lock":
+            path.unlink()
+
+
 def run_directory(parent: Path) -> Path:
     """Return a new directory for this run, after removing those of runs that are over."""
     parent.mkdir(parents=True, exist_ok=True)
@@ -67,8 +81,7 @@ def run_directory(parent: Path) -> Path:
             lock = _own(old)
         except InUse:
             continue
-        for pid_file in old.glob("*/*pid"):
-            end_leftover(pid_file)
+        _empty(old)
         shutil.rmtree(old, ignore_errors=True)
         lock.close()
     return parent / f"run-{os.getpid()}"

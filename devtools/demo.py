@@ -1,0 +1,166 @@
+"""The whole archive on this machine: a simulated PBX, all daemons, the web UI, until Ctrl-C.
+
+Everything lies in var/demo and listens on 127.0.0.1. The next run goes on where this one stopped.
+"""
+
+import argparse
+import secrets
+import signal
+import socket
+import sys
+import time
+from collections.abc import Iterator
+from contextlib import ExitStack, contextmanager, suppress
+from pathlib import Path
+
+from devtools import process
+from devtools.demo_check import check
+from devtools.demo_watch import Watch
+from devtools.installation import Installation, ToolFailed
+from devtools.setup import VAR
+from devtools.stack import InUse, Stack
+from simulators.pbx import client
+
+DIRECTORY = VAR / "demo"
+CALLS, LIVE = 300, 20  # so many calls, and one more every so many seconds
+ARCHIVERS = 2
+PORT = 8080  # of the web UI, where it is free
+
+
+def main() -> int:
+    """Run the demo."""
+    parser = argparse.ArgumentParser(prog="./dev demo", description=__doc__)
+    parser.add_argument("--fresh", action="store_true", help="start over with an empty archive")
+    parser.add_argument("--check", action="store_true", help="check that it works, then stop")
+    options = parser.parse_args()
+    signal.signal(signal.SIGTERM, signal.default_int_handler)
+    try:
+        return _run(options.fresh, options.check)
+    except (InUse, ToolFailed, RuntimeError) as error:
+        print(f"\ndev: {error}", file=sys.stderr)
+        return 1
+    except KeyboardInterrupt:
+        return 1 if options.check else 0
+
+
+def _run(fresh: bool, is_check: bool) -> int:
+    with ExitStack() as running:
+        print("starting PostgreSQL and RabbitMQ", flush=True)
+        stack = Stack(DIRECTORY)
+        running.callback(stack.stop)
+        running.enter_context(_uninterrupted())
+        if fresh:
+            stack.clear()
+        stack.start()
+        print("starting the PBX simulator; the first time, it makes its speech", flush=True)
+        arguments = ["--tls", "--calls", str(CALLS), *([] if is_check else ["--live", str(LIVE)])]
+        pbx = running.enter_context(client.start(VAR / "speech", *arguments))
+        ours = _installation(stack, pbx)
+        running.callback(ours.stop)
+        web, passwords = _start(ours), _passwords(ours)
+        with ours.connect() as db:
+            watch = Watch(db)
+            _wait_for(ours, watch, web)
+            _tell(web, passwords, pbx, is_check)
+            if is_check:
+                return check(pbx, web, passwords["sysadmin"], db, lambda: _turn(ours, watch))
+            while True:
+                _turn(ours, watch)
+
+
+@contextmanager
+def _uninterrupted() -> Iterator[None]:
+    """Once we stop, a second Ctrl-C does not leave half of it running."""
+    try:
+        yield
+    finally:
+        signal.signal(signal.SIGINT, signal.SIG_IGN)
+        signal.signal(signal.SIGTERM, signal.SIG_IGN)
+        print("\nstopping", flush=True)
+
+
+def _installation(stack: Stack, pbx: client.Running) -> Installation:
+    with stack.postgres.connect() as server:
+        if not server.execute("SELECT 1 FROM pg_database WHERE datname = 'callstash'").fetchone():
+            server.execute("CREATE DATABASE callstash")
+    ours = Installation(
+        DIRECTORY, stack.postgres.dsn("callstash"), stack.rabbitmq.url(), DIRECTORY / "archive"
+    )
+    with ours.connect() as db:  # the simulator has another port in each run
+        moved = db.execute("UPDATE pbx SET url = %s RETURNING id", [pbx.url]).fetchone()
+    if moved is None:
+        ours.tool("add-pbx", "--name", "Demo", "--period", "30", "--pin", pbx.url, stdin=client.KEY)
+    return ours
+
+
+def _start(ours: Installation) -> str:
+    """Start every daemon and the web UI; return the address of the latter."""
+    ours.start("poller")
+    for number in range(ARCHIVERS):
+        ours.start(f"archiver@{number + 1}")
+    address = f"127.0.0.1:{_web_port()}"
+    settings = ("-c", "python:webui.serving", "--bind", address)
+    ours.start("web", sys.executable, "-m", "gunicorn", *settings, "webui:create_app()")
+    return f"http://{address}"
+
+
+def _web_port() -> int:
+    with socket.socket() as probe:
+        probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+        with suppress(OSError):
+            probe.bind(("127.0.0.1", PORT))
+            return PORT
+    return process.free_port()
+
+
+def _passwords(ours: Installation) -> dict[str, str]:
+    """Return the administrators' passwords, made in the first run and kept in a private file."""
+    passwords = {}
+    for name in ("sysadmin", "admin"):
+        file = DIRECTORY / f"{name}.password"
+        if not file.exists():
+            letters = "abcdefghjkmnpqrstuvwxyz23456789"
+            groups = ("".join(secrets.choice(letters) for _ in range(4)) for _ in range(4))
+            password = "-".join(groups)
+            ours.tool("passwd", name, stdin=password + "\n")
+            file.touch(mode=0o600)
+            file.write_text(password, encoding="ascii")
+        passwords[name] = file.read_text(encoding="ascii")
+    return passwords
+
+
+def _wait_for(ours: Installation, watch: Watch, web: str) -> None:
+    host, port = web.removeprefix("http://").split(":")
+    deadline = time.monotonic() + 60
+    while time.monotonic() < deadline:
+        with suppress(OSError), socket.create_connection((host, int(port)), timeout=1):
+            return
+        _tend(ours, watch)
+        time.sleep(0.1)
+    raise ToolFailed(f"the web UI does not answer:\n{process.tail(DIRECTORY / 'web.log')}")
+
+
+def _tell(web: str, passwords: dict[str, str], pbx: client.Running, is_check: bool) -> None:
+    more = "" if is_check else f", one more every {LIVE} s; 'Poll now' fetches them"
+    print(f"\n  web UI  {web}")
+    for name, password in passwords.items():
+        print(f"          PBX: admin   user name: {name:8}   password: {password}")
+    print(f"  PBX     {pbx.url}, simulated, offers {CALLS} calls{more}")
+    print(f"  logs    {DIRECTORY.relative_to(Path.cwd())}/*.log")
+    print("  Ctrl-C stops everything; the next './dev demo' goes on from there.\n", flush=True)
+
+
+def _tend(ours: Installation, watch: Watch) -> None:
+    for name in ours.tend():
+        watch.say(f"{name} died and was started again; its log says:")
+        watch.say(process.tail(DIRECTORY / f"{name}.log", 3))
+
+
+def _turn(ours: Installation, watch: Watch) -> None:
+    _tend(ours, watch)
+    watch.look()
+    time.sleep(1)
+
+
+if __name__ == "__main__":
+    sys.exit(main())

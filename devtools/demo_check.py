@@ -1,0 +1,166 @@
+"""The demo without a person: is everything stored that the PBX offers, and does it play?
+
+What a person does in a browser is done over HTTP; what comes is compared with what the PBX serves.
+"""
+
+import hashlib
+import http.client
+import re
+import time
+from collections.abc import Callable
+from dataclasses import dataclass, field
+from typing import Any
+from urllib.parse import urlencode
+
+import psycopg
+
+from simulators.pbx import client
+
+PATIENCE = 120.0  # seconds without any progress
+NEW = 5  # calls that appear during the check
+STORED = """
+SELECT c.name, r.remote_id, r.id FROM recording r JOIN company c ON c.id = r.company_id
+ WHERE r.state = 'stored' AND r.next_try_at IS NULL
+"""
+WHY = """
+SELECT coalesce(last_error, 'not tried yet') || ' (' || count(*) || ')' FROM recording
+ WHERE next_try_at IS NOT NULL GROUP BY last_error ORDER BY count(*) DESC LIMIT 3
+"""
+
+
+@dataclass
+class Answer:
+    """An HTTP answer with its whole body."""
+
+    status: int
+    headers: http.client.HTTPMessage
+    body: bytes
+
+
+@dataclass
+class Browser:
+    """Keeps cookies, follows nothing."""
+
+    address: str
+    cookies: dict[str, str] = field(default_factory=dict)
+
+    def ask(self, method: str, path: str, body: str = "", **headers: str) -> Answer:
+        """Send one request."""
+        connection = http.client.HTTPConnection(self.address.removeprefix("http://"), timeout=60)
+        headers["Cookie"] = "; ".join(f"{name}={value}" for name, value in self.cookies.items())
+        if body:
+            headers["Content-Type"] = "application/x-www-form-urlencoded"
+        try:
+            connection.request(method, path, body or None, headers)
+            answer = connection.getresponse()
+            for cookie in answer.headers.get_all("Set-Cookie", []):
+                name, _, value = cookie.split(";")[0].partition("=")
+                self.cookies[name] = value
+            return Answer(answer.status, answer.headers, answer.read())
+        finally:
+            connection.close()
+
+    def send(self, page: str, action: str, **fields: str) -> Answer:
+        """Send a form that stands on `page`."""
+        found = re.search(rb'name="csrf" value="(\w+)"', self.ask("GET", page).body)
+        token = found[1].decode() if found else ""
+        return self.ask("POST", action, urlencode({"csrf": token, **fields}))
+
+
+@dataclass
+class Tally:
+    """Counts what holds and what does not, and says each in words."""
+
+    passed: int = 0
+    failed: int = 0
+
+    def expect(self, holds: bool, what: str, instead: object = "") -> None:
+        """Count one check; `instead` is what was found where it does not hold."""
+        self.passed += holds
+        self.failed += not holds
+        print(f"\npassed: {what}" if holds else f"\nFAILED: {what}: {instead}", flush=True)
+
+
+def check(
+    pbx: client.Running,
+    web: str,
+    password: str,
+    db: psycopg.Connection[Any],
+    turn: Callable[[], None],
+) -> int:
+    """Run all checks; `turn` lets the demo go on for a second. Return the exit status."""
+    tally, browser = Tally(), Browser(web)
+    offered = _offered(pbx)
+    _all_stored(tally, db, offered, turn)
+    stranger = browser.ask("GET", "/")
+    tally.expect(stranger.status == 303, "a stranger is sent to the login", stranger.status)
+    fields = {"pbx": "admin", "name": "sysadmin", "password": password}
+    home = browser.send("/login", "/login", **fields)
+    tally.expect(home.status == 303, "sysadmin logs in to the web UI", home.status)
+    pbx.control("add_calls", company="default", count=NEW, ago_s=600)
+    offered = _offered(pbx)
+    number = (db.execute("SELECT min(id) FROM pbx").fetchone() or (0,))[0]
+    asked = browser.send(f"/pbxs/{number}", f"/pbxs/{number}/poll")
+    tally.expect(asked.status == 303, "'Poll now' is accepted", asked.status)
+    _all_stored(tally, db, offered, turn)
+    stored = {(company, file): id for company, file, id in db.execute(STORED)}
+    _play(tally, browser, offered, stored)
+    print(f"\n{tally.passed} passed, {tally.failed} failed", flush=True)
+    return 1 if tally.failed else 0
+
+
+def _offered(pbx: client.Running) -> dict[tuple[str, str], dict[str, Any]]:
+    calls = pbx.control("offered")["calls"]
+    return {(call["company"], call["file"]): call for call in calls}
+
+
+def _all_stored(
+    tally: Tally,
+    db: psycopg.Connection[Any],
+    offered: dict[tuple[str, str], dict[str, Any]],
+    turn: Callable[[], None],
+) -> None:
+    missing, moved = len(offered), time.monotonic()
+    while missing and time.monotonic() - moved < PATIENCE:
+        turn()
+        rows = db.execute(STORED).fetchall()
+        now = len(offered.keys() - {(company, file) for company, file, _ in rows})
+        if now != missing:
+            missing, moved = now, time.monotonic()
+    why = "; ".join(row[0] for row in db.execute(WHY).fetchall())
+    what = f"all {len(offered)} recordings that the PBX offers are stored"
+    tally.expect(missing == 0, what, f"{missing} are not: {why or 'not listed'}")
+
+
+def _play(
+    tally: Tally,
+    browser: Browser,
+    offered: dict[tuple[str, str], dict[str, Any]],
+    stored: dict[tuple[str, str], Any],
+) -> None:
+    """Download the longest recording of each codec, and seek in each as a player does."""
+    longest: dict[str, dict[str, Any]] = {}
+    for call in sorted(offered.values(), key=lambda call: int(call["size"])):
+        longest[call["codec"]] = call
+    for codec, call in sorted(longest.items()):
+        path = f"/recordings/{stored.get((call['company'], call['file']))}"
+        original = browser.ask("GET", f"{path}/original")
+        digest = hashlib.sha256(original.body).hexdigest()
+        what = f"a {codec} recording of {call['duration']} s is downloaded byte for byte"
+        found = f"status {original.status}, {len(original.body)} bytes, SHA-256 {digest}"
+        tally.expect(digest == call["sha256"], what, found)
+        head = browser.ask("GET", f"{path}/audio", Range="bytes=0-3")
+        size = int(head.headers.get("Content-Range", "/0").rpartition("/")[2])
+        part = browser.ask("GET", f"{path}/audio", Range=f"bytes={size // 2}-{size // 2 + 999}")
+        same = size != len(original.body) or part.body in original.body[size // 2 :][:1000]
+        tally.expect(
+            part.status == 206 and len(part.body) == 1000 and same,
+            f"the player seeks to the middle of its {size} bytes",
+            f"status {part.status}, {len(part.body)} bytes",
+        )
+    _refused(tally, browser, f"{path}/audio")
+
+
+def _refused(tally: Tally, browser: Browser, path: str) -> None:
+    stranger = Browser(browser.address).ask("GET", path)
+    tally.expect(stranger.status == 401, "a stranger hears nothing", stranger.status)
