@@ -1,10 +1,34 @@
 """What the simulated PBX answers: the REST calls of an IPCortex, errors in JSON with status 200."""
 
 import json
-from dataclasses import dataclass
+import secrets
+from dataclasses import dataclass, field
+from datetime import UTC, datetime
 from typing import Any
 
 from simulators.pbx.model import ARCHIVE_USER, KEY, USERS, Call, Model, User
+
+COOKIE = "Red60urne"
+
+
+@dataclass(frozen=True)
+class Request:
+    """What a client wants; a body that can't be read is {}, header names are in lower case."""
+
+    method: str
+    path: str
+    body: dict[str, Any] = field(default_factory=dict)
+    headers: dict[str, str] = field(default_factory=dict)
+
+    @property
+    def session(self) -> str:
+        """The session cookie."""
+        cookies = (part.strip().partition("=") for part in self._cookies.split(";"))
+        return next((value for name, _, value in cookies if name == COOKIE), "")
+
+    @property
+    def _cookies(self) -> str:
+        return self.headers.get("cookie", "")
 
 
 @dataclass
@@ -36,6 +60,7 @@ class Api:
 
     def __init__(self, model: Model) -> None:
         self.model = model
+        self.sessions: dict[str, User] = {}
 
     def kind(self, path: str) -> str:
         """Return what a path is about, for the faults: list, download, auth or other."""
@@ -48,44 +73,51 @@ class Api:
                 return kind
         return "other"
 
-    def answer(self, path: str, body: dict[str, Any]) -> Answer:
-        """Answer POST `path` with this JSON body."""
-        section, verb, *kind = [*path.removeprefix("/rest/").strip("/").split("/"), "", ""][:3]
-        about = kind[0] or str(body.get("type", ""))
+    def answer(self, request: Request) -> Answer:
+        """Answer a POST."""
+        path = request.path.removeprefix("/rest/").strip("/").split("/")
+        section, verb, kind = [*path, "", ""][:3]
         try:
-            match (section, verb, about):
+            match (section, verb, kind or request.body.get("type")):
                 case ("auth", "logout", _):
-                    return _json({"result": "success"})
-                case ("auth", _, _):
-                    return self._auth(body)
+                    return self._logout(request)
+                case ("auth", "", _):
+                    return self._auth(request)
                 case ("call", "list", "recording"):
-                    return self._list(body)
+                    return self._list(request)
                 case ("call", "download", "recording"):
-                    return self._download(body)
+                    return self._download(request)
                 case ("call", "read", "cdr"):
-                    return self._cdr(body)
+                    return self._cdr(request)
                 case ("dialplan", "read", "extension"):
-                    return self._extensions(body)
+                    return self._extensions(request)
         except Refused as refused:
             return fail(str(refused))
         return fail("Unknown request.")
 
-    def _user(self, body: dict[str, Any]) -> User:
-        auth = body.get("auth")
-        if isinstance(auth, dict):
-            if auth.get("key") == KEY and self.model.key_works:
+    def _user(self, request: Request) -> User:
+        auth = _member(request.body, "auth")
+        if "key" in auth:
+            if auth["key"] == KEY and self.model.key_works:
                 return ARCHIVE_USER
+        elif "username" in auth:
             for user in USERS:
-                if (auth.get("username"), auth.get("password")) == (user.login, user.password):
+                if (auth["username"], auth.get("password")) == (user.login, user.password):
                     return user
+        elif request.session in self.sessions:
+            return self.sessions[request.session]
         raise Refused("Login incorrect.")
 
     def _managed(self, user: User) -> list[str]:
         return self.model.managed if user is ARCHIVE_USER else user.companies
 
-    def _auth(self, body: dict[str, Any]) -> Answer:
-        user = self._user(body)
-        session = f"session-of-{user.login}"
+    def _auth(self, request: Request) -> Answer:
+        """Log in; a session that is sent along becomes this user's."""
+        user = self._user(request)
+        known = request.session in self.sessions
+        session = request.session if known else secrets.token_hex(20)
+        if user is not ARCHIVE_USER:  # calls by key are stateless
+            self.sessions[session] = user
         shown = {
             "id": user.id, "login": user.login, "name": user.name, "company": user.company,
             "home": user.company, "companies": self._managed(user), "session": session,
@@ -93,59 +125,89 @@ class Api:
         }  # fmt: skip
         expires = self.model.now() + 3600
         answer = {"result": "success", "token": "t" * 40, "expires": expires, "user": shown}
-        return _json(answer, f"Set-Cookie: Red60urne={session}; Path=/")
+        return _json(answer, f"Set-Cookie: {COOKIE}={session}; Path=/")
 
-    def _scope(self, body: dict[str, Any]) -> dict[str, Any]:
-        scope = body.get("scope")
-        return scope if isinstance(scope, dict) else {}
+    def _logout(self, request: Request) -> Answer:
+        if self.sessions.pop(request.session, None) is None:
+            raise Refused("Not logged in.")
+        return _json({"result": "success"})
 
-    def _list(self, body: dict[str, Any]) -> Answer:
-        user, scope = self._user(body), self._scope(body)
+    def _list(self, request: Request) -> Answer:
+        user, scope = self._user(request), _member(request.body, "scope")
         company = scope.get("company")
-        if company not in self._managed(user):
+        if not isinstance(company, str) or company not in self._managed(user):
             raise Refused("You do not manage this company.")
-        bucket = [scope.get(name) for name in ("year", "month", "date", "hours")]
-        given = tuple(value for value in bucket if isinstance(value, int))
-        rows = self.model.rows(company, given)
-        return Answer(b'{"result":"success","values":[' + b",".join(rows) + b"]}")
+        bucket: list[int] = []
+        for name in ("year", "month", "date", "hours"):
+            if name in scope:
+                bucket.append(_integer(scope[name]))
+            else:
+                break
+        rows = self.model.rows(company, *bucket)
+        return Answer(b'{"result":"success","values":[' + rows + b"]}")
 
-    def _download(self, body: dict[str, Any]) -> Answer:
-        user, scope = self._user(body), self._scope(body)
+    def _download(self, request: Request) -> Answer:
+        user, scope = self._user(request), _member(request.body, "scope")
         if "callrec_dl" not in user.perms:
             raise Refused("You may not download recordings.")
         call = self.model.find(str(scope.get("file")), scope.get("company"))
         if call is None or call.company not in self._managed(user):
             raise Refused("File not found.")
-        mime = "audio/mpeg" if call.codec == "mp3" else "audio/wav"
-        return Answer(mime=mime, call=call)
+        return Answer(mime=call.mime, call=call)
 
-    def _extensions(self, body: dict[str, Any]) -> Answer:
-        self._user(body)
-        wanted = self._scope(body).get("virt_exten")
+    def _extensions(self, request: Request) -> Answer:
+        self._user(request)
+        wanted = _member(request.body, "scope").get("virt_exten")
         names = wanted if isinstance(wanted, list) else [wanted]
-        rows = [
-            {
-                "virt_exten": extension, "company": user.company, "owner": user.id,
-                "scoped_exten": extension.split("_")[0],
-            }
-            for user in USERS
-            for extension in user.extensions
-            if extension in names
-        ]  # fmt: skip
+        columns = request.body.get("columns")
+        rows = []
+        for user in USERS:
+            for extension in user.extensions:
+                row = {
+                    "virt_exten": extension, "company": user.company, "owner": user.id,
+                    "scoped_exten": extension.split("_")[0],
+                }  # fmt: skip
+                if extension in names:
+                    shown = columns if isinstance(columns, list) else row
+                    rows.append({name: row[name] for name in row if name in shown})
         return _json({"result": "success", "values": rows, "numrows": len(rows)})
 
-    def _cdr(self, body: dict[str, Any]) -> Answer:
-        user, scope = self._user(body), self._scope(body)
+    def _cdr(self, request: Request) -> Answer:
+        user, scope = self._user(request), _member(request.body, "scope")
         if "cdr_all" not in user.perms:
             raise Refused("You may not read call records.")
-        first, most = int(scope.get("minID") or 0), int(scope.get("maxRows") or 500)
+        first, most = _integer(scope.get("minID", 0)), _integer(scope.get("maxRows", 500))
+        since, until = (
+            _integer(scope.get(name, otherwise)) / 1000
+            for name, otherwise in (("minDate", 0), ("maxDate", 1 << 50))
+        )
         rows = [
-            {
-                "acctid": number, "calldate": call.start, "src": call.caller, "dst": call.callee,
-                "duration": call.duration, "disposition": "ANSWERED" if call.length else "NOANSWER",
-                "properties": {"company": call.company, "call_rec": call.file},
-            }
-            for number, call in enumerate(self.model.offered())
-        ]  # fmt: skip
-        found = [row for row in rows if row["acctid"] >= first][:most]  # type: ignore[operator]
-        return _json({"result": "success", "minID": first, "maxRows": most, "values": found})
+            self._cdr_row(call)
+            for call in self.model.everything()
+            if call.number >= first and since <= call.start <= until
+        ]
+        answer = {"result": "success", "minID": first, "maxRows": most, "values": rows[:most]}
+        return _json(answer)
+
+    def _cdr_row(self, call: Call) -> dict[str, Any]:
+        local = datetime.fromtimestamp(call.start, UTC).astimezone(self.model.zone)
+        unique = f"{call.start}.{call.number}"
+        return {
+            "acctid": call.number, "calldate": f"{local:%Y-%m-%d %H:%M:%S%z}",
+            "clid": f'"{call.caller}" <{call.caller}>', "src": call.caller, "dst": call.callee,
+            "duration": call.duration + 4, "billsec": call.duration,
+            "disposition": "ANSWERED" if call.length else "NOANSWER",
+            "uniqueid": unique, "linkedid": unique,
+            "properties": {"company": call.company, "call_rec": call.file},
+        }  # fmt: skip
+
+
+def _member(body: dict[str, Any], name: str) -> dict[str, Any]:
+    value = body.get(name)
+    return value if isinstance(value, dict) else {}
+
+
+def _integer(value: object) -> int:
+    if isinstance(value, bool) or not isinstance(value, int):
+        raise Refused("Not a number.")
+    return value

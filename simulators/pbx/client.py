@@ -4,6 +4,7 @@ import http.client
 import json
 import subprocess
 import sys
+import tempfile
 from pathlib import Path
 from typing import Any
 from urllib.parse import urlsplit
@@ -15,28 +16,34 @@ __all__ = ["KEY", "Running", "start"]
 
 
 class Running:
-    """A simulated PBX in a process of its own."""
+    """A simulated PBX in a process of its own. Raises RuntimeError where it does not start."""
 
     def __init__(self, state: Path, *arguments: str) -> None:
+        state = state.absolute()
         command = [sys.executable, "-m", "simulators.pbx", "--state", str(state), *arguments]
+        self._errors = tempfile.TemporaryFile()  # noqa: SIM115  (stop() closes it)
         self.process = subprocess.Popen(
             ["setpriv", "--pdeathsig", "KILL", "--", *command],
             cwd=ROOT,
             stdin=subprocess.DEVNULL,
             stdout=subprocess.PIPE,
+            stderr=self._errors,
             text=True,
             start_new_session=True,
         )
         self.url, self._control = (self._said(word) for word in ("READY", "CONTROL"))
-        pem = state / "pbx.pem"
-        self.certificate = pem if "--tls" in arguments else None
+        self.certificate = state / "pbx.crt" if "--tls" in arguments else None
 
     def _said(self, word: str) -> str:
         assert self.process.stdout is not None
         line = self.process.stdout.readline()
         if not line.startswith(word):
+            self.process.kill()
+            self.process.wait()
+            self._errors.seek(0)
+            errors = self._errors.read().decode(errors="replace")
             self.stop()
-            raise RuntimeError(f"the PBX simulator did not start: {line or 'see its errors above'}")
+            raise RuntimeError(f"the PBX simulator did not start: {line}{errors}")
         return line.split()[1]
 
     def control(self, do: str, **arguments: Any) -> dict[str, Any]:
@@ -52,11 +59,15 @@ class Running:
         return answer
 
     def stop(self) -> None:
-        """End it; harmless when it has ended."""
+        """End it, and show what it complained about; harmless when it has ended."""
         self.process.kill()
         self.process.wait()
         if self.process.stdout is not None:
             self.process.stdout.close()
+        if not self._errors.closed:
+            self._errors.seek(0)
+            sys.stderr.write(self._errors.read().decode(errors="replace"))
+            self._errors.close()
 
     def __enter__(self) -> "Running":
         return self

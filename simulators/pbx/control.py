@@ -5,57 +5,59 @@ import json
 from collections.abc import Callable
 from typing import Any
 
-from simulators.pbx.api import Answer
+from simulators.pbx.api import Answer, Api, Request
 from simulators.pbx.faults import Fault, Faults
-from simulators.pbx.model import Call, Model, parties
-from simulators.pbx.server import Handler, Server
+from simulators.pbx.media import CODECS
+from simulators.pbx.model import Call
+from simulators.pbx.scenarios import parties
+from simulators.pbx.server import Server
 
 GROWING = 0.4  # so much of its final length has a recording in progress
+SHORT_CODECS = ("ulaw", "ulaw", "pcm", "alaw", "gsm", "stereo")
 
 
 class Control:
-    """POST /control with {"do": name, …}: every public method is one."""
+    """Answers POST /control with {"do": name, …}."""
 
-    def __init__(self, model: Model, faults: Faults, server: Server) -> None:
-        self._model = model
+    def __init__(self, api: Api, faults: Faults, server: Server) -> None:
+        self._api = api
+        self._model = model = api.model
         self._server = server
-        self._growing: dict[Call, float] = {}
+        self._growing: dict[Call, tuple[int, int]] = {}
         self._verbs: dict[str, Callable[..., dict[str, Any] | None]] = {
             "misbehave": faults.misbehave,
             "behave": faults.behave,
             "status": self.status,
             "offered": self.offered,
             "add_calls": self.add_calls,
-            "clock": self.clock,
+            "clock": lambda offset_s: model.set_clock(float(offset_s)),
             "revoke_key": lambda: setattr(model, "key_works", False),
             "restore_key": lambda: setattr(model, "key_works", True),
-            "companies": lambda managed: setattr(model, "managed", managed),
-            "drop": self.drop,
+            "companies": lambda managed: setattr(model, "managed", list(map(str, managed))),
+            "drop": lambda file: model.drop(self._call(file)),
             "grow": self.grow,
             "settle": self.settle,
             "relist": self.relist,
         }
 
-    def handler(self) -> Handler:
-        """Return the handler of the control port."""
-
-        def handle(_method: str, _path: str, body: dict[str, Any]) -> tuple[Answer, Fault | None]:
-            verb = self._verbs.get(str(body.pop("do", "")))
-            try:
-                if verb is None:
-                    raise ValueError(f"do one of: {', '.join(self._verbs)}")
-                return Answer(json.dumps(verb(**body) or {}).encode()), None
-            except (TypeError, ValueError, KeyError) as error:
-                return Answer(json.dumps({"error": str(error)}).encode(), 400), None
-
-        return handle
+    def handle(self, request: Request) -> tuple[Answer, Fault | None]:
+        """Do what is asked; errors come with status 400."""
+        arguments = dict(request.body)
+        verb = self._verbs.get(str(arguments.pop("do", "")))
+        try:
+            if verb is None:
+                raise ValueError(f"do one of: {', '.join(self._verbs)}")
+            return Answer(json.dumps(verb(**arguments) or {}).encode()), None
+        except (TypeError, ValueError, KeyError) as error:
+            return Answer(json.dumps({"error": str(error)}).encode(), 400), None
 
     def status(self) -> dict[str, Any]:
-        """Return counts."""
+        """Return counts; `sessions` are those that users opened and did not close."""
         return {
             "offered": len(self._model.offered()),
             "connections": self._server.connections,
             "requests": self._server.requests,
+            "sessions": len(self._api.sessions),
         }
 
     def offered(self) -> dict[str, Any]:
@@ -69,47 +71,44 @@ class Control:
         return {"calls": calls}
 
     def add_calls(
-        self, company: str, count: int, ago_s: int = 60, seconds: float = 0, codec: str = ""
+        self, company: str, count: int, ago_s: float = 60, seconds: float = 0, codec: str = ""
     ) -> dict[str, Any]:
-        """Add short calls that ended so long ago."""
-        codecs = ("ulaw", "ulaw", "pcm", "alaw", "gsm", "stereo")
+        """Add calls that ended so long ago, short ones unless said otherwise."""
+        chance = self._model.random
         files = []
         for number in range(count):
-            length = seconds or 1 + self._model.random.random() * 3
-            start = int(self._model.now() - ago_s - length)
-            caller, callee = parties(self._model.random, company)
-            kind = codec or codecs[number % len(codecs)]
-            files.append(self._model.add(company, start, length, kind, caller, callee).file)
+            length = seconds or 1 + chance.random() * 3
+            start = self._model.now() - ago_s - length
+            kind = codec or SHORT_CODECS[number % len(SHORT_CODECS)]
+            call = self._model.add(company, start, length, kind, *parties(chance, company))
+            files.append(call.file)
         return {"files": files}
 
-    def clock(self, offset_s: float) -> None:
-        """Set the PBX's clock so far from the true time."""
-        self._model.offset = offset_s
-
     def _call(self, file: str) -> Call:
-        call = self._model.find(file, None)
+        call = self._model.find(file)
         if call is None:
             raise KeyError(f"no such recording: {file}")
         return call
 
-    def drop(self, file: str) -> None:
-        """Have a recording no longer."""
-        call = self._call(file)
-        del self._model.calls[call.company, call.file]
-
     def grow(self, file: str) -> None:
         """Let a recording be in progress still: shorter, with sizes of 0 in its header."""
         call = self._call(file)
-        self._growing[call] = seconds = max(1, call.duration)
-        self._model.change(call, seconds * GROWING, growing=True)
+        duration, length = self._growing.setdefault(call, (call.duration, call.length))
+        blocks = int(length * GROWING) // CODECS[call.codec].block
+        self._model.change(
+            call, int(duration * GROWING), blocks * CODECS[call.codec].block, growing=True
+        )
 
     def settle(self) -> None:
         """Finish the recordings that are in progress."""
-        for call, seconds in self._growing.items():
-            self._model.change(call, seconds)
-        self._growing.clear()
+        while self._growing:
+            self._finish(*self._growing.popitem())
+
+    def _finish(self, call: Call, final: tuple[int, int]) -> None:
+        self._model.change(call, *final)
 
     def relist(self, file: str, longer_s: float) -> None:
-        """Offer a finished recording in another version from now on."""
+        """Offer a finished recording in another version from now on. ValueError for too long."""
         call = self._call(file)
-        self._model.change(call, call.duration + longer_s)
+        length = max(0, call.length + CODECS[call.codec].data_bytes(longer_s))
+        self._model.change(call, max(0, call.duration + round(longer_s)), length)

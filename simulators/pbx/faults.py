@@ -1,8 +1,6 @@
-"""How the simulated PBX misbehaves, on request: each fault decides by a seeded chance per
-request."""
+"""How the simulated PBX misbehaves, on request; a seeded chance decides about each request."""
 
 import json
-import os
 import random
 import threading
 from dataclasses import dataclass
@@ -10,32 +8,13 @@ from dataclasses import dataclass
 from simulators.pbx.api import Answer, fail
 from simulators.pbx.media import CODECS
 
-NAMES = frozenset(
-    [
-        "fail_json",
-        "http_500",
-        "http_503",
-        "retry",
-        "html_200",
-        "garbage_json",
-        "truncated",
-        "truncated_no_length",
-        "longer",
-        "zero_length",
-        "header_only",
-        "wrong_bytes",
-        "not_riff",
-        "redirect",
-        "slow",
-        "stall",
-        "endless",
-        "reset",
-        "close_before_answer",
-        "huge_list",
-        "wrong_type",
-        "expired",
-    ]
-)
+NAMES = (
+    "fail_json", "http_500", "http_503", "retry", "html_200", "garbage_json", "truncated",
+    "truncated_no_length", "longer", "zero_length", "header_only", "wrong_bytes", "not_riff",
+    "redirect", "slow", "stall", "endless", "reset", "close_before_answer", "huge_list",
+    "wrong_type", "expired",
+)  # fmt: skip
+KINDS = ("list", "download", "auth", "all")
 HTML = b"<!DOCTYPE html><html><head><title>PBX</title></head><body>Please log in.</body></html>"
 BAD_ROWS = [
     {"file": 7, "start": "soon", "duration": "long"},
@@ -69,9 +48,11 @@ class Faults:
     def misbehave(
         self, what: str, share: float = 1.0, on: str = "all", seed: int = 0, param: float = 0
     ) -> None:
-        """Add a fault. Raises ValueError for one that does not exist."""
+        """Add a fault to those in force; the first that a request meets decides. ValueError."""
         if what not in NAMES:
             raise ValueError(f"no such fault: {what}")
+        if on not in KINDS:
+            raise ValueError(f"no such kind of request: {on}")
         with self._lock:
             self._faults.append(Fault(what, share, on, param, random.Random(seed)))
 
@@ -113,7 +94,7 @@ def replace(fault: Fault, answer: Answer) -> Answer:
         case "header_only":
             return Answer(CODECS["pcm"].head("", 0), mime=answer.mime)
         case "wrong_bytes":
-            return Answer(os.urandom(size), mime=answer.mime)
+            return Answer(fault.chance.randbytes(size), mime=answer.mime)
         case "not_riff":
             return Answer((b"this is no recording\n" * (size // 21 + 1))[:size], mime=answer.mime)
         case "redirect":

@@ -5,41 +5,28 @@ A call is a head of its own, which carries its file name, and a slice of one of 
 thousands of calls cost nothing, and no two have the same bytes.
 """
 
+import fcntl
 import os
+import random
 import shutil
 import struct
 import subprocess
-import tempfile
+from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
+from simulators.pbx.speech import CONVERSATIONS
+
 RATE = 8000
-VOICES = (("en-gb", "45"), ("en-us+f3", "60"))
-LINES = (
-    "Good morning, accounts department, how can I help you?",
-    "Hello, I am calling about invoice four seven one one. I think that we paid it twice.",
-    "Let me have a look. May I have your customer number, please?",
-    "Yes, of course. It is two zero, one nine, six three.",
-    "Thank you. I can see two payments, one on the third and one on the ninth of the month.",
-    "That is right. The second one was a mistake of our bank.",
-    "I will send the money back today. It will take two or three working days.",
-    "Very good. Could you confirm that by mail, please?",
-    "Certainly. Is the address that we have still the right one?",
-    "It is. While I have you, we would like to order another forty units.",
-    "The usual ones, with the long cable?",
-    "With the short cable this time, please, and delivery before the end of the month.",
-    "I have that down: forty units, short cable, before the thirty first.",
-    "Wonderful. Does this call get recorded?",
-    "Yes, all of our calls are recorded and kept for seven years.",
-    "Then I know where to find it. Thank you very much, and goodbye.",
-    "You are welcome. Have a nice day. Goodbye.",
-)
+VOICES = (("en-gb", "45"), ("en-us+f3", "60"))  # and their pitch
+RAW = ("-t", "raw", "-r", str(RATE), "-e", "signed", "-b", "16", "-c", "1")
+PIECE = 1 << 20
+SPARE = 600  # seconds that a call may grow by
 
 
 @dataclass(frozen=True)
 class Codec:
-    """How a codec stands in a file: bytes of one block, samples in it, and the longest call in"
-    " s."""
+    """How a codec stands in a file: bytes of a block, samples in it, longest call in seconds."""
 
     name: str
     block: int
@@ -59,14 +46,7 @@ class Codec:
             length = bytes(len(frame) >> shift & 0x7F for shift in (21, 14, 7, 0))
             return b"ID3\x03\x00\x00" + length + frame
         if size == 0:  # never answered: what Asterisk leaves, 44 bytes
-            return (
-                b"RIFF"
-                + struct.pack("<I", 36)
-                + b"WAVE"
-                + CODECS["pcm"].format
-                + b"data"
-                + bytes(4)
-            )
+            return b"RIFF\x24\0\0\0WAVE" + CODECS["pcm"].format + b"data" + bytes(4)
         title = name.encode("latin-1", "replace") + b"\x00"
         title += b"\x00" * (len(title) % 2)
         info = b"INFOINAM" + struct.pack("<I", len(title)) + title
@@ -101,91 +81,85 @@ class Media:
     """The files with the samples, under a directory that several simulators may share."""
 
     def __init__(self, directory: Path) -> None:
-        self.directory = directory / "media-1"
-        if not self.directory.is_dir():
-            directory.mkdir(parents=True, exist_ok=True)
-            with tempfile.TemporaryDirectory(dir=directory) as work:
-                made = _make(Path(work))
-                try:
-                    made.rename(self.directory)
-                except OSError:  # another simulator was quicker
-                    shutil.rmtree(made)
+        self._directory = directory / "media-2"
+        directory.mkdir(parents=True, exist_ok=True)
+        with (directory / "lock").open("a") as lock:
+            fcntl.flock(lock, fcntl.LOCK_EX)  # the others wait for what the first one makes
+            if not self._directory.is_dir():
+                work = directory / "work"
+                shutil.rmtree(work, ignore_errors=True)  # of one that was killed
+                work.mkdir()
+                _make(work).rename(self._directory)
+                shutil.rmtree(work)
         self.descriptors = {
-            name: os.open(self.directory / name, os.O_RDONLY | os.O_CLOEXEC) for name in CODECS
+            name: os.open(self._directory / name, os.O_RDONLY | os.O_CLOEXEC) for name in CODECS
         }
+        self._starts = [int(word) for word in (self._directory / "starts").read_text().split()]
+
+    def offset(self, codec: str, choice: random.Random) -> int:
+        """Return where in the codec's file some conversation begins."""
+        kind = CODECS[codec]
+        return choice.choice(self._starts) // kind.samples * kind.block
+
+    def pieces(self, codec: str, offset: int, length: int) -> Iterator[bytes]:
+        """Yield bytes of a codec's file."""
+        end = offset + length
+        while piece := os.pread(self.descriptors[codec], min(PIECE, end - offset), offset):
+            yield piece
+            offset += len(piece)
 
 
 def _run(*command: str | Path, data: bytes = b"") -> bytes:
     return subprocess.run(command, input=data, check=True, capture_output=True).stdout
 
 
+def _sox(*arguments: str | Path, data: bytes = b"") -> bytes:
+    return _run("sox", "-V0", "-R", *arguments, data=data)
+
+
 def _speak(line: str, voice: str, pitch: str) -> bytes:
     wav = _run("espeak-ng", "-v", voice, "-p", pitch, "-s", "150", "--stdout", line)
-    raw = ("-t", "raw", "-r", str(RATE), "-e", "signed", "-b", "16", "-c", "1", "-")
-    return _run("sox", "-V0", "-t", "wav", "-", *raw, data=wav)
+    return _sox("-t", "wav", "-", *RAW, "-", data=wav)
+
+
+def _converse(work: Path) -> list[int]:
+    """Write what both say, to `left` and `right`; return the samples where they say hello."""
+    starts, samples = [], 0
+    with (work / "left").open("wb") as caller, (work / "right").open("wb") as callee:
+        for lines in CONVERSATIONS:
+            starts.append(samples)
+            for number, line in enumerate(lines):
+                sound = _speak(line, *VOICES[number % 2]) + bytes(2 * RATE * (2 + number % 3) // 4)
+                speaker, listener = (caller, callee) if number % 2 else (callee, caller)
+                speaker.write(sound)
+                listener.write(bytes(len(sound)))
+                samples += len(sound) // 2
+    return starts
 
 
 def _make(work: Path) -> Path:
-    left, right = b"", b""
-    for number, line in enumerate(LINES):
-        sound = _speak(line, *VOICES[number % 2]) + bytes(2 * RATE * (2 + number % 3) // 4)
-        silence = bytes(len(sound))
-        left += silence if number % 2 == 0 else sound
-        right += sound if number % 2 == 0 else silence
-    (work / "left").write_bytes(left)
-    (work / "right").write_bytes(right)
-    raw = ("-t", "raw", "-r", str(RATE), "-e", "signed", "-b", "16", "-c", "1")
-    _run(
-        "sox",
-        "-V0",
-        "-M",
-        *raw,
-        work / "left",
-        *raw,
-        work / "right",
-        "-t",
-        "wav",
-        work / "both.wav",
-    )
-    _run(
-        "sox",
-        "-V0",
-        work / "both.wav",
-        "-c",
-        "1",
-        "-t",
-        "wav",
-        work / "one.wav",
-        "remix",
-        "-m",
-        "1,2",
-    )
-    out = work / "out"
-    out.mkdir()
-    for name, options in {
-        "ulaw": ("-e", "mu-law", "-b", "8", "-t", "raw"),
-        "alaw": ("-e", "a-law", "-b", "8", "-t", "raw"),
-        "pcm": ("-e", "signed", "-b", "16", "-t", "raw"),
-    }.items():
-        _run("sox", "-V0", work / "one.wav", *options, work / name)
-    _run("sox", "-V0", work / "both.wav", "-e", "signed", "-b", "16", "-t", "raw", work / "stereo")
-    _run("sox", "-V0", work / "one.wav", "-e", "gsm-full-rate", "-t", "wav", work / "gsm.wav")
+    """Make every codec's file and return the directory that they are in."""
+    starts = _converse(work)
+    one, both = work / "one.wav", work / "both.wav"
+    _sox("-M", *RAW, work / "left", *RAW, work / "right", both)
+    _sox(both, one, "remix", "-m", "1,2")
+    _sox(one, "-e", "mu-law", "-b", "8", "-t", "raw", work / "ulaw")
+    _sox(one, "-e", "a-law", "-b", "8", "-t", "raw", work / "alaw")
+    _sox(one, "-e", "signed", "-b", "16", "-t", "raw", work / "pcm")
+    _sox(both, "-e", "signed", "-b", "16", "-t", "raw", work / "stereo")
+    _sox(one, "-e", "gsm-full-rate", work / "gsm.wav")
     gsm = (work / "gsm.wav").read_bytes()
-    start = gsm.index(b"data") + 8
-    (work / "gsm").write_bytes(gsm[start : start + (len(gsm) - start) // 65 * 65])
+    (work / "gsm").write_bytes(gsm[gsm.index(b"data") + 8 :])
     mp3 = ("-c:a", "libmp3lame", "-b:a", "64k", "-reservoir", "0", "-write_xing", "0")
     tags = ("-id3v2_version", "0", "-f", "mp3")
-    _run("ffmpeg", "-v", "error", "-i", work / "one.wav", *mp3, *tags, work / "mp3")
+    _run("ffmpeg", "-v", "error", "-i", one, *mp3, *tags, work / "mp3")
+    out = work / "out"
+    out.mkdir()
     for name, codec in CODECS.items():
         once = (work / name).read_bytes()
         once = once[: len(once) // codec.block * codec.block]
-        need = codec.data_bytes(codec.longest) + len(
-            once
-        )  # calls begin anywhere in the first round
         with (out / name).open("wb") as file:
-            for _ in range(need // len(once) + 1):
+            for _ in range(codec.data_bytes(codec.longest + SPARE) // len(once) + 2):
                 file.write(once)
-    (out / "rounds").write_text(
-        " ".join(f"{name}={(work / name).stat().st_size}" for name in CODECS)
-    )
+    (out / "starts").write_text(" ".join(map(str, starts)))
     return out

@@ -1,21 +1,19 @@
-"""What the simulated PBX knows: companies, users, extensions and calls, by a clock that can be
-moved."""
+"""What the simulated PBX knows: its users, and its calls by a clock that can be moved."""
 
 import hashlib
 import json
-import os
 import random
 import threading
 import time
+from collections import defaultdict
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from zoneinfo import ZoneInfo
 
-from simulators.pbx.media import CODECS, Media
+from simulators.pbx.media import CODECS, SPARE, Media
 
 KEPT = 21 * 86400
 KEY = "xl1fkv78ufe0bpy-d0r6mwoct6qovcy-rxvn2nm8nta7rn5"
-OUTSIDE = ("+441632960961", "01632960123", "01632960456", "+441632960789", "anonymous", "webrtc674")
 MANAGED = ["default", "demonstration", "company_c_540"]
 
 
@@ -37,18 +35,20 @@ class User:
         return f"{self.login}-password"
 
 
+PLAIN = {"user": "yes"}
 ARCHIVE_USER = User(
     900, "callstash", "CallStash", "default",
     {"user": "yes", "cdr": "yes", "cdr_all": "yes", "callrec_dl": "yes", "comp": "yes"},
 )  # fmt: skip
 USERS = (
-    User(238, "alice", "Alice Archer", "default", {"user": "yes"}, [], ("200", "201")),
-    User(239, "bob", "Bob Baker", "default", {"user": "yes"}, [], ("202",)),
+    User(238, "alice", "Alice Archer", "default", PLAIN, [], ("200", "201")),
+    User(239, "bob", "Bob Baker", "default", PLAIN, [], ("202",)),
     User(240, "carol", "Carol Clerk", "default", {"user": "yes", "callrec_co": "yes"},
          ["default"], ("203",)),
-    User(241, "dave", "Dave Dealer", "demonstration", {"user": "yes"}, [], ("300_demonstration",)),
-    User(242, "erin", "Erin Ericson", "demonstration", {"user": "yes"}, [], ("301_demonstration",)),
-    User(243, "frank", "Frank Floor", "company_c_540", {"user": "yes"}, [], ("400_company_c_540",)),
+    User(241, "dave", "Dave Dealer", "demonstration", PLAIN, [], ("300_demonstration",)),
+    User(242, "erin", "Erin Ericson", "demonstration", PLAIN, [], ("301_demonstration",)),
+    User(243, "frank", "Frank Floor", "company_c_540", PLAIN, [], ("400_company_c_540",)),
+    User(244, "grace", "Grace Green", "company_c_540", PLAIN, [], ("401_company_c_540",)),
 )  # fmt: skip
 
 
@@ -67,17 +67,26 @@ class Call:
     length: int
     head: bytes
     stamp: tuple[int, int, int, int]
-    growing: bool = False
+    number: int
+    row: bytes = b""
+
+    def __post_init__(self) -> None:
+        self.relist()
 
     @property
     def size(self) -> int:
         """Bytes of the recording."""
         return len(self.head) + self.length
 
-    def row(self) -> bytes:
-        """Return its row in a listing."""
+    @property
+    def mime(self) -> str:
+        """The type of the recording."""
+        return "audio/mpeg" if self.codec == "mp3" else "audio/wav"
+
+    def relist(self) -> None:
+        """Bring the row of the listing up to date."""
         members = ("file", "start", "duration", "caller", "callee", "size")
-        return json.dumps({name: getattr(self, name) for name in members}).encode()
+        self.row = json.dumps({name: getattr(self, name) for name in members}).encode()
 
 
 class Model:
@@ -87,145 +96,129 @@ class Model:
         self.media = media
         self.zone = zone
         self.random = random.Random(seed)
-        self.lock = threading.RLock()
-        self.calls: dict[tuple[str, str], Call] = {}
-        self.offset = 0.0
         self.key_works = True
         self.managed = list(MANAGED)
-        self._rows: dict[Call, bytes] = {}
-        self._hashes: dict[tuple[Call, int], str] = {}
-        rounds = (media.directory / "rounds").read_text().split()
-        self._rounds = {name: int(size) for name, size in (part.split("=") for part in rounds)}
+        self._lock = threading.RLock()
+        self._offset = 0.0
+        self._number = 0
+        self._calls: dict[str, Call] = {}
+        # by company, then also by year, month, day, hour
+        self._buckets: defaultdict[tuple[str | int, ...], dict[str, Call]] = defaultdict(dict)
+        self._lists: dict[tuple[str | int, ...], tuple[float, bytes]] = {}
+        self._hashes: dict[Call, str] = {}
 
     def now(self) -> float:
         """Return the PBX's time, seconds since the epoch."""
-        return time.time() + self.offset
+        return time.time() + self._offset
+
+    def set_clock(self, offset: float) -> None:
+        """Set the PBX's clock so far from the true time."""
+        with self._lock:
+            self._offset = offset
+            self._lists.clear()
 
     def add(
-        self, company: str, start: int, seconds: float, codec: str, caller: str, callee: str
+        self, company: str, start: float, seconds: float, codec: str, caller: str, callee: str
     ) -> Call:
-        """Add a finished call; a second one of the same name begins a second later."""
-        with self.lock:
-            kind = CODECS[codec]
-            ending = ".mp3" if codec == "mp3" else ".wav"
+        """Add a finished call; it begins a second earlier where there is one of the same name.
+
+        One of 0 seconds was not answered: it leaves a header and nothing else.
+        """
+        kind = CODECS[codec if seconds else "pcm"]
+        seconds = min(seconds, kind.longest)
+        length = kind.data_bytes(seconds)
+        ending = "mp3" if kind.name == "mp3" else "wav"
+        with self._lock:
+            second = int(start)
             while True:
-                local = datetime.fromtimestamp(start, UTC).astimezone(self.zone)
-                file = f"{local:%Y.%m.%d.%H.%M.%S}-{start}-{caller}-{callee}{ending}"
-                if (company, file) not in self.calls:
+                local = datetime.fromtimestamp(second, UTC).astimezone(self.zone)
+                stamp = local.strftime("%Y.%m.%d.%H.%M.%S")
+                file = f"{stamp}-{second}-{caller}-{callee}.{ending}"
+                if file not in self._calls:
                     break
-                start -= 1
-            length = kind.data_bytes(min(seconds, kind.longest))
-            blocks = self._rounds[codec] // kind.block
+                second -= 1
+            self._number += 1
             call = Call(
-                company, file, start, round(seconds), caller, callee, codec,
-                self.random.randrange(blocks) * kind.block, length, kind.head(file, length),
-                (local.year, local.month, local.day, local.hour),
+                company, file, second, round(seconds), caller, callee, kind.name,
+                self.media.offset(kind.name, self.random), length, kind.head(file, length),
+                (local.year, local.month, local.day, local.hour), self._number,
             )  # fmt: skip
-            self.calls[company, file] = call
+            self._calls[file] = call
+            for bucket in _buckets(call):
+                self._buckets[bucket][file] = call
+                self._lists.pop(bucket, None)
             return call
 
-    def offered(self, company: str | None = None) -> list[Call]:
-        """Return what is not too old, oldest first."""
-        with self.lock:
-            now = self.now()
-            found = [
-                call
-                for call in self.calls.values()
-                if now - KEPT <= call.start <= now and company in (None, call.company)
-            ]
+    def drop(self, call: Call) -> None:
+        """Have a recording no longer."""
+        with self._lock:
+            del self._calls[call.file]
+            for bucket in _buckets(call):
+                del self._buckets[bucket][call.file]
+                self._lists.pop(bucket, None)
+
+    def change(self, call: Call, duration: int, length: int, *, growing: bool = False) -> None:
+        """Let a call have another length in seconds and bytes, or be in progress. ValueError."""
+        kind = CODECS[call.codec]
+        if duration > kind.longest + SPARE:
+            raise ValueError("there is no speech that long")
+        with self._lock:
+            call.duration, call.length = duration, length
+            call.head = kind.head(call.file, length, growing=growing)
+            call.relist()
+            self._hashes.pop(call, None)
+            for bucket in _buckets(call):
+                self._lists.pop(bucket, None)
+
+    def everything(self) -> list[Call]:
+        """Return all calls that ever were, in the order of their numbers."""
+        with self._lock:
+            return list(self._calls.values())
+
+    def offered(self, *bucket: str | int) -> list[Call]:
+        """Return what is not too old, oldest first; all, or a company's, or a year's of it, …"""
+        with self._lock:
+            calls = self._buckets.get(bucket, {}) if bucket else self._calls
+            found = [call for call in calls.values() if self._is_offered(call)]
         return sorted(found, key=lambda call: (call.start, call.file))
 
-    def rows(self, company: str, bucket: tuple[int, ...]) -> list[bytes]:
-        """Return the rows of a listing; `bucket` is year, month, day, hour, as far as given."""
-        length = len(bucket)
-        calls = [call for call in self.offered(company) if call.stamp[:length] == bucket]
-        with self.lock:
-            return [
-                self._rows.get(call) or self._rows.setdefault(call, call.row()) for call in calls
-            ]
+    def rows(self, *bucket: str | int) -> bytes:
+        """Return the rows of a listing, as JSON."""
+        with self._lock:
+            until, rows = self._lists.get(bucket, (0.0, b""))
+            if self.now() >= until:
+                calls = self.offered(*bucket)
+                rows = b",".join(call.row for call in calls)
+                # a clock that was set back makes calls that are yet to begin
+                if calls and max(self._buckets[bucket].values(), key=_start).start <= self.now():
+                    self._lists[bucket] = (calls[0].start + KEPT, rows)
+            return rows
 
-    def find(self, file: str, company: str | None) -> Call | None:
-        """Return the call whose recording has this name, if it is still offered."""
-        with self.lock:
-            if company is not None:
-                call = self.calls.get((company, file))
-            else:
-                call = next((c for c in self.calls.values() if c.file == file), None)
-        now = self.now()
-        return call if call is not None and now - KEPT <= call.start <= now else None
+    def find(self, file: str, company: str | None = None) -> Call | None:
+        """Return the call whose recording has this name, if it is offered."""
+        with self._lock:
+            call = self._calls.get(file)
+            if call is None or company not in (None, call.company):
+                return None
+            return call if self._is_offered(call) else None
 
     def sha256(self, call: Call) -> str:
         """Return the hash of what is served for a call."""
-        key = (call, call.size)
-        if key not in self._hashes:
+        if call not in self._hashes:
             digest = hashlib.sha256(call.head)
-            at, end = call.offset, call.offset + call.length
-            while at < end:
-                piece = os.pread(self.media.descriptors[call.codec], min(1 << 20, end - at), at)
+            for piece in self.media.pieces(call.codec, call.offset, call.length):
                 digest.update(piece)
-                at += len(piece)
-            self._hashes[key] = digest.hexdigest()
-        return self._hashes[key]
+            self._hashes[call] = digest.hexdigest()
+        return self._hashes[call]
 
-    def change(self, call: Call, seconds: float, *, growing: bool = False) -> None:
-        """Let a call have another length from now on, or be still in progress."""
-        with self.lock:
-            kind = CODECS[call.codec]
-            call.duration = round(seconds)
-            call.length = kind.data_bytes(seconds)
-            call.growing = growing
-            call.head = kind.head(call.file, call.length, growing=growing)
-            self._rows.pop(call, None)
+    def _is_offered(self, call: Call) -> bool:
+        now = self.now()
+        return now - KEPT <= call.start <= now
 
 
-def parties(chance: random.Random, company: str) -> tuple[str, str]:
-    """Return a caller and a callee of a call of this company."""
-    own = [ext for user in USERS if user.company == company for ext in user.extensions]
-    inside = chance.choice(own or ["200"])
-    other = chance.choice(OUTSIDE if chance.random() < 0.8 else own or OUTSIDE)
-    pair = (inside, other) if chance.random() < 0.5 else (other, inside)
-    return (pair[0].lstrip("+"), pair[1].lstrip("+")) if chance.random() < 0.1 else pair
+def _start(call: Call) -> int:
+    return call.start
 
 
-def fill_small(model: Model) -> None:
-    """A dozen short calls in every codec, for tests."""
-    model.managed = ["default", "demonstration"]
-    begin = int(model.now()) - 3 * 3600
-    codecs = [*CODECS, *CODECS]
-    for number, codec in enumerate(codecs):
-        company = model.managed[number % 2 if number < 6 else (number + 1) % 2]
-        caller, callee = parties(model.random, company)
-        model.add(company, begin + 600 * number, 1 + number % 4, codec, caller, callee)
-    model.add("default", begin + 60, 0, "pcm", "200", "busy")
-
-
-def fill_demo(model: Model, count: int) -> None:
-    """Three weeks of working days; most calls are µ-law of some minutes."""
-    now = int(model.now())
-    codecs = ["ulaw"] * 12 + ["alaw", "pcm", "stereo", "gsm", "mp3", "ulaw"]
-    for number in range(count):
-        day = now - model.random.randrange(20) * 86400
-        start = day - day % 86400 + 8 * 3600 + model.random.randrange(9 * 3600)
-        start -= 86400 if start > now - 7200 else 0
-        company = model.random.choice(["default"] * 3 + ["demonstration"] * 2 + ["company_c_540"])
-        caller, callee = parties(model.random, company)
-        codec = codecs[number % len(codecs)]
-        seconds = min(900.0, 2 + model.random.expovariate(1 / 120))
-        if number == 1:
-            seconds, codec = 7200.0, "ulaw"
-        elif number % 25 == 7:
-            seconds = 0.0
-        model.add(company, start, seconds, codec, caller, callee)
-
-
-def fill_bench(model: Model, count: int, mix: str) -> None:
-    """One company; every call four minutes of µ-law, or a mix of lengths and codecs."""
-    model.managed = ["default"]
-    now = int(model.now())
-    for number in range(count):
-        seconds, codec = 240.0, "ulaw"
-        if mix == "mixed":
-            seconds = min(1200.0, 2 + model.random.expovariate(1 / 150))
-            codec = model.random.choice(["ulaw"] * 18 + ["pcm", "alaw"])
-        start = now - 86400 - number * 37
-        model.add("default", start, seconds, codec, "200", f"01632{960000 + number % 1000}")
+def _buckets(call: Call) -> list[tuple[str | int, ...]]:
+    return [(call.company, *call.stamp[:length]) for length in range(5)]

@@ -1,5 +1,4 @@
-"""HTTP on a real port: a thread for each connection, recordings by sendfile, faults where asked
-for."""
+"""HTTP on a real port: a thread for each connection, recordings by sendfile, faults on request."""
 
 import json
 import os
@@ -8,16 +7,20 @@ import ssl
 import struct
 import threading
 from collections.abc import Callable
-from typing import Any
+from html import escape
+from http.client import responses
+from pathlib import Path
+from urllib.parse import quote, unquote
 
 from simulators.pbx import faults
-from simulators.pbx.api import Answer, Api
+from simulators.pbx.api import Answer, Api, Request
 from simulators.pbx.faults import Fault, Faults
+from simulators.pbx.media import Media
 
 LIMIT = 16 << 20
-REASONS = {200: "OK", 302: "Found", 404: "Not Found", 500: "Internal Server Error"}
+EXCESS = 1000  # bytes that come too many
 HALFWAY = ("truncated", "truncated_no_length", "reset")
-Handler = Callable[[str, str, dict[str, Any]], tuple[Answer, Fault | None]]
+Handler = Callable[[Request], tuple[Answer, Fault | None]]
 
 
 class Gone(Exception):
@@ -25,14 +28,21 @@ class Gone(Exception):
 
 
 class Server:
-    """Serves one port until the process ends."""
+    """Serves one port until the process ends; `certificate` is a file and that of its key."""
 
-    def __init__(self, handle: Handler, port: int = 0, certificate: str | None = None) -> None:
+    def __init__(
+        self,
+        handle: Handler,
+        media: Media,
+        port: int = 0,
+        certificate: tuple[Path, Path] | None = None,
+    ) -> None:
         self._handle = handle
+        self._media = media
         self._context: ssl.SSLContext | None = None
         if certificate is not None:
             self._context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
-            self._context.load_cert_chain(certificate)
+            self._context.load_cert_chain(*certificate)
         self.connections = 0
         self.requests = 0
         self._listener = socket.create_server(("127.0.0.1", port), backlog=128)
@@ -51,13 +61,15 @@ class Server:
             connection.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
             if self._context is not None:
                 connection = self._context.wrap_socket(connection, server_side=True)
-            talk = _Talk(connection)
+            talk = _Talk(connection, self._media)
             while True:
-                method, path, body = talk.receive()
+                request = talk.receive()
                 self.requests += 1
-                answer, fault = self._handle(method, path, body)
-                talk.send(answer, fault, bare=method == "HEAD")
-        except (Gone, OSError):
+                answer, fault = self._handle(request)
+                talk.send(answer, fault, bare=request.method == "HEAD")
+                if request.headers.get("connection", "").lower() == "close":
+                    break
+        except (Gone, OSError, ValueError):
             pass  # this conversation is over; the client makes another one
         finally:
             connection.close()
@@ -66,17 +78,19 @@ class Server:
 class _Talk:
     """One connection: requests in, answers out."""
 
-    def __init__(self, connection: socket.socket) -> None:
+    def __init__(self, connection: socket.socket, media: Media) -> None:
         self._connection = connection
+        self._media = media
         self._buffer = b""
 
-    def receive(self) -> tuple[str, str, dict[str, Any]]:
+    def receive(self) -> Request:
         while b"\r\n\r\n" not in self._buffer:
             self._more()
         head, self._buffer = self._buffer.split(b"\r\n\r\n", 1)
         lines = head.decode("latin-1").split("\r\n")
         method, path, _ = lines[0].split(" ", 2)
-        headers = {name.lower(): value for name, _, value in (x.partition(":") for x in lines[1:])}
+        fields = (line.partition(":") for line in lines[1:])
+        headers = {name.lower(): value.strip() for name, _, value in fields}
         length = int(headers.get("content-length", 0))
         if headers.get("expect"):
             self._connection.sendall(b"HTTP/1.1 100 Continue\r\n\r\n")
@@ -85,9 +99,9 @@ class _Talk:
         data, self._buffer = self._buffer[:length], self._buffer[length:]
         try:
             body = json.loads(data)
-        except ValueError:
+        except (ValueError, RecursionError):
             body = {}  # as the PBX does
-        return method, path, body if isinstance(body, dict) else {}
+        return Request(method, path, body if isinstance(body, dict) else {}, headers)
 
     def _more(self) -> None:
         data = self._connection.recv(1 << 16)
@@ -96,59 +110,60 @@ class _Talk:
         self._buffer += data
 
     def send(self, answer: Answer, fault: Fault | None, *, bare: bool) -> None:
+        what = fault.what if fault else ""
         if fault is not None:
-            self._pause(fault)
+            if what == "close_before_answer":
+                raise Gone
+            if what == "stall":
+                threading.Event().wait(fault.param or 120)
             answer = faults.replace(fault, answer)
         size = answer.call.size if answer.call else len(answer.body)
-        what = fault.what if fault else ""
-        length: int | None = size + 1000 if what == "longer" else size
+        # half of those that are too long say so, which only a listed size contradicts
+        hidden = what == "longer" and fault is not None and fault.chance.random() < 0.5
+        announced: int | None = size + (EXCESS if what == "longer" and not hidden else 0)
         if what in ("truncated_no_length", "endless"):
-            length = None
-        self._connection.sendall(_head(answer, length))
+            announced = None
+        head = _head(answer, announced)
         if bare:
-            return
-        if what == "slow" and fault is not None:
+            self._connection.sendall(head)
+        elif what == "slow" and fault is not None:
+            self._connection.sendall(head)
             self._trickle(answer, fault.param or 2000)
         elif what in HALFWAY:
-            self._body(answer, size // 2)
+            self._body(head, answer, size // 2)
             self._break_off(what)
         else:
-            self._body(answer, size)
-        if what == "longer":
-            self._connection.sendall(os.urandom(1000))
-        while what == "endless":
-            self._connection.sendall(bytes(1 << 16))
+            self._body(head, answer, size)
+            if what == "longer":
+                self._connection.sendall(bytes(EXCESS))
+            while what == "endless":
+                self._connection.sendall(bytes(1 << 16))
 
-    def _pause(self, fault: Fault) -> None:
-        if fault.what == "stall":
-            threading.Event().wait(fault.param or 120)
-        if fault.what in ("stall", "close_before_answer"):
-            raise Gone
-
-    def _body(self, answer: Answer, size: int) -> None:
-        """Send the first `size` bytes of the body."""
+    def _body(self, head: bytes, answer: Answer, size: int) -> None:
+        """Send the head of the answer and the first `size` bytes of its body."""
         call = answer.call
         if call is None:
-            self._connection.sendall(answer.body[:size])
+            self._connection.sendall(head + answer.body[:size])
             return
-        self._connection.sendall(call.head[:size])
-        descriptor = _media[call.codec]
-        at, left = call.offset, size - min(size, len(call.head))
-        while left:
-            if isinstance(self._connection, ssl.SSLSocket):
-                piece = os.pread(descriptor, min(left, 1 << 18), at)
+        first = call.head[:size]
+        self._connection.sendall(head + first)
+        at, left = call.offset, size - len(first)
+        if isinstance(self._connection, ssl.SSLSocket):
+            for piece in self._media.pieces(call.codec, at, left):
                 self._connection.sendall(piece)
-                sent = len(piece)
-            else:
-                sent = os.sendfile(self._connection.fileno(), descriptor, at, left)
+            return
+        descriptor = self._media.descriptors[call.codec]
+        while left:
+            sent = os.sendfile(self._connection.fileno(), descriptor, at, left)
+            if not sent:
+                raise Gone  # a call that is longer than the speech there is
             at, left = at + sent, left - sent
 
     def _trickle(self, answer: Answer, rate: float) -> None:
-        data = answer.body
-        if answer.call:
-            data = answer.call.head + os.pread(
-                _media[answer.call.codec], answer.call.length, answer.call.offset
-            )
+        data, call = answer.body, answer.call
+        if call is not None:
+            pieces = self._media.pieces(call.codec, call.offset, call.length)
+            data = call.head + b"".join(pieces)
         pause = threading.Event()
         step = max(1, int(rate / 10))
         for start in range(0, len(data), step):
@@ -162,17 +177,9 @@ class _Talk:
         raise Gone
 
 
-_media: dict[str, int] = {}
-
-
-def use_media(descriptors: dict[str, int]) -> None:
-    """Say where the samples of each codec are."""
-    _media.update(descriptors)
-
-
 def _head(answer: Answer, length: int | None) -> bytes:
     lines = [
-        f"HTTP/1.1 {answer.status} {REASONS.get(answer.status, 'Status')}",
+        f"HTTP/1.1 {answer.status} {responses.get(answer.status, 'Status')}",
         f"Content-Type: {answer.mime}",
         "Connection: close" if length is None else f"Content-Length: {length}",
         *answer.headers,
@@ -181,22 +188,24 @@ def _head(answer: Answer, length: int | None) -> bytes:
 
 
 def pbx_handler(api: Api, chosen: Faults) -> Handler:
-    """Return the handler of the PBX's own port; GET /plain/ serves the same recordings in the"
-    " clear."""
+    """Return the handler of the PBX's own port; GET /plain/ is for the benchmark's rivals."""
 
-    def handle(method: str, path: str, body: dict[str, Any]) -> tuple[Answer, Fault | None]:
-        if path.startswith("/plain/") and method in ("GET", "HEAD"):
-            return _plain(api, path.removeprefix("/plain/")), None
-        if method != "POST":
+    def handle(request: Request) -> tuple[Answer, Fault | None]:
+        path = request.path.partition("?")[0]
+        if path.startswith("/plain/") and request.method in ("GET", "HEAD"):
+            return _plain(api, unquote(path.removeprefix("/plain/"))), None
+        if request.method != "POST" or not path.startswith("/rest/"):
             return Answer(b"not found", 404, "text/plain"), None
-        return api.answer(path, body), chosen.choose(api.kind(path))
+        return api.answer(request), chosen.choose(api.kind(path))
 
     return handle
 
 
 def _plain(api: Api, name: str) -> Answer:
+    """Answer as a plain web server that has the same files; its index is what rclone reads."""
     if not name:
-        links = "".join(f'<a href="{call.file}">{call.file}</a>\n' for call in api.model.offered())
+        names = [call.file for call in api.model.offered()]
+        links = "".join(f'<a href="{quote(name)}">{escape(name)}</a>\n' for name in names)
         return Answer(f"<html><body><pre>\n{links}</pre></body></html>".encode(), mime="text/html")
-    call = api.model.find(name, api.model.managed[0])
-    return Answer(mime="audio/wav", call=call) if call else Answer(b"", 404, "text/plain")
+    call = api.model.find(name)
+    return Answer(mime=call.mime, call=call) if call else Answer(b"", 404, "text/plain")
