@@ -9,8 +9,7 @@ import signal
 import socket
 import sys
 import time
-from collections.abc import Iterator
-from contextlib import ExitStack, contextmanager, suppress
+from contextlib import ExitStack, suppress
 from pathlib import Path
 
 from devtools import process
@@ -45,38 +44,34 @@ def main() -> int:
 
 def _run(fresh: bool, is_check: bool) -> int:
     with ExitStack() as running:
-        print("starting PostgreSQL and RabbitMQ", flush=True)
-        stack = Stack(DIRECTORY)
-        running.callback(stack.stop)
-        running.enter_context(_uninterrupted())
-        if fresh:
-            stack.clear()
-        stack.start()
-        print("starting the PBX simulator; the first time, it makes its speech", flush=True)
-        arguments = ["--tls", "--calls", str(CALLS), *([] if is_check else ["--live", str(LIVE)])]
-        pbx = running.enter_context(client.start(VAR / "speech", *arguments))
-        ours = _installation(stack, pbx)
-        running.callback(ours.stop)
-        web, passwords = _start(ours), _passwords(ours)
-        with ours.connect() as db:
-            watch = Watch(db)
-            _wait_for(ours, watch, web)
-            _tell(web, passwords, pbx, is_check)
-            if is_check:
-                return check(pbx, web, passwords["sysadmin"], db, lambda: _turn(ours, watch))
-            while True:
-                _turn(ours, watch)
+        try:
+            return _operate(running, fresh, is_check)
+        finally:  # a second Ctrl-C must not leave half of it running
+            signal.signal(signal.SIGINT, signal.SIG_IGN)
+            signal.signal(signal.SIGTERM, signal.SIG_IGN)
+            print("\nstopping", flush=True)
 
 
-@contextmanager
-def _uninterrupted() -> Iterator[None]:
-    """Once we stop, a second Ctrl-C does not leave half of it running."""
-    try:
-        yield
-    finally:
-        signal.signal(signal.SIGINT, signal.SIG_IGN)
-        signal.signal(signal.SIGTERM, signal.SIG_IGN)
-        print("\nstopping", flush=True)
+def _operate(running: ExitStack, fresh: bool, is_check: bool) -> int:
+    print("starting PostgreSQL and RabbitMQ", flush=True)
+    stack = Stack(DIRECTORY)
+    running.callback(stack.stop)
+    if fresh:
+        stack.clear()
+    stack.start()
+    print("starting the PBX simulator; the first time, it makes its speech", flush=True)
+    arguments = ["--tls", "--calls", str(CALLS), *([] if is_check else ["--live", str(LIVE)])]
+    pbx = running.enter_context(client.start(VAR / "speech", *arguments))
+    ours = _installation(stack, pbx)
+    running.callback(ours.stop)
+    web, passwords = _start(ours), _passwords(ours)
+    watch = Watch(running.enter_context(ours.connect()))
+    _wait_for(ours, watch, web)
+    _tell(web, passwords, pbx, is_check)
+    if is_check:
+        return check(pbx, web, passwords["sysadmin"], watch, lambda: _turn(ours, watch))
+    while True:
+        _turn(ours, watch)
 
 
 def _installation(stack: Stack, pbx: client.Running) -> Installation:

@@ -14,6 +14,7 @@ from urllib.parse import urlencode
 
 import psycopg
 
+from devtools.demo_watch import Watch
 from simulators.pbx import client
 
 PATIENCE = 120.0  # seconds without any progress
@@ -71,6 +72,7 @@ class Browser:
 class Tally:
     """Counts what holds and what does not, and says each in words."""
 
+    say: Callable[[str], None]
     passed: int = 0
     failed: int = 0
 
@@ -78,18 +80,14 @@ class Tally:
         """Count one check; `instead` is what was found where it does not hold."""
         self.passed += holds
         self.failed += not holds
-        print(f"\npassed: {what}" if holds else f"\nFAILED: {what}: {instead}", flush=True)
+        self.say(f"passed: {what}" if holds else f"FAILED: {what}: {instead}")
 
 
 def check(
-    pbx: client.Running,
-    web: str,
-    password: str,
-    db: psycopg.Connection[Any],
-    turn: Callable[[], None],
+    pbx: client.Running, web: str, password: str, watch: Watch, turn: Callable[[], None]
 ) -> int:
     """Run all checks; `turn` lets the demo go on for a second. Return the exit status."""
-    tally, browser = Tally(), Browser(web)
+    tally, browser, db = Tally(watch.say), Browser(web), watch.db
     offered = _offered(pbx)
     _all_stored(tally, db, offered, turn)
     stranger = browser.ask("GET", "/")
@@ -105,7 +103,7 @@ def check(
     _all_stored(tally, db, offered, turn)
     stored = {(company, file): id for company, file, id in db.execute(STORED)}
     _play(tally, browser, offered, stored)
-    print(f"\n{tally.passed} passed, {tally.failed} failed", flush=True)
+    watch.line(f"{tally.passed} passed, {tally.failed} failed")
     return 1 if tally.failed else 0
 
 

@@ -46,7 +46,7 @@ class Watch:
     """Looks at the database once a second and tells a person what there is to tell."""
 
     def __init__(self, db: psycopg.Connection[Any]) -> None:
-        self._db = db
+        self.db = db
         self._told: set[str] = set()
         self._poll: tuple[int, str] = (0, "")
         self._counts: deque[tuple[float, int]] = deque()
@@ -56,17 +56,20 @@ class Watch:
 
     def say(self, sentence: str) -> None:
         """Print a line with the time of day."""
-        clear = "\r\x1b[K" if self._live else ""
-        print(f"{clear}{datetime.now().astimezone():%H:%M:%S} {sentence}", flush=True)
+        self.line(f"{datetime.now().astimezone():%H:%M:%S} {sentence}")
+
+    def line(self, text: str) -> None:
+        """Print a line in the place of the status line."""
+        print(f"\r\x1b[K{text}" if self._live else text, flush=True)
 
     def look(self) -> None:
         """Tell what changed since the last look."""
-        calls, size = self._db.execute(ARCHIVED).fetchone() or (0, 0)
+        calls, size = self.db.execute(ARCHIVED).fetchone() or (0, 0)
         self.archived = int(calls)
         rate = self._rate(self.archived)
-        poll = self._db.execute(POLL).fetchone()
+        poll = self.db.execute(POLL).fetchone()
         doing = self._doing(*poll) if poll else "waiting for the first poll"
-        for (trouble,) in self._db.execute(TROUBLES).fetchall():
+        for (trouble,) in self.db.execute(TROUBLES).fetchall():
             if trouble not in self._told:
                 self._told.add(trouble)
                 self.say(trouble)
