@@ -61,8 +61,9 @@ def poll(ours: Installation, pbx: client.Running) -> float:
 
 
 def main() -> None:
-    """Print the median seconds of a poll at each size, and the ratio of the largest to the"
-    " smallest."""
+    """Print the median seconds of a poll at each size, and the ratio of the largest to the
+    smallest.
+    """
     directory = run_directory(Path("var/bench").absolute())
     directory.mkdir(parents=True)
     pbx = client.start(directory.parent / "media", "--scenario", "small")

@@ -80,8 +80,9 @@ class Bus:
                 self._lost(error)
 
     def publish(self, message_id: UUID, topic: str, body: str) -> None:
-        """Publish and wait for the confirm. Raises Down (say it again later) or Refused (nobody"
-        " listens)."""
+        """Publish and wait for the confirm. Raises Down (say it again later) or Refused (nobody
+        listens).
+        """
         if self._channel is None:
             raise Down
         properties = pika.BasicProperties(

@@ -74,8 +74,7 @@ class Life:
             self._notifier.notify(state)
 
     def alive(self) -> None:
-        """Report real progress in the middle of a long step: after each chunk, never from a"
-        " timer."""
+        """Report real progress within a long step: after each chunk, never from a timer."""
         self.notify("WATCHDOG=1")
         if self._bus is not None:
             self._bus.keep_alive()

@@ -11,8 +11,7 @@ class CallStashError(Exception):
 
 
 class ConfigError(CallStashError):
-    """The configuration or a credential can't be used: the operator must edit it (exit status"
-    " 78)."""
+    """Configuration or a credential can't be used: the operator must act (exit status 78)."""
 
 
 class BadMessage(CallStashError):

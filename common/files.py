@@ -18,8 +18,7 @@ def sync_directory(path: Path) -> None:
 
 
 def make_directories(path: Path, root: Path, mode: int = 0o750) -> None:
-    """Create `path` below the existing `root`, every level durable, also one that a crash left"
-    " unsynced."""
+    """Create `path` below `root`, every level durable, also one that a crash left unsynced."""
     level = root
     for name in path.relative_to(root).parts:
         (level / name).mkdir(mode, exist_ok=True)

@@ -38,8 +38,9 @@ class _Journal(logging.Handler):
 
 
 def setup() -> None:
-    """Send the log of this process to the journal where systemd gave us one, else to standard"
-    " error."""
+    """Send the log of this process to the journal where systemd gave us one, else to standard
+    error.
+    """
     handler: logging.Handler
     if os.environ.get("JOURNAL_STREAM"):
         handler = _Journal()

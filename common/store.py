@@ -62,8 +62,9 @@ class Store:
     def path(
         self, company: int, started_at: datetime, recording: UUID, generation: int = 0
     ) -> Path:
-        """Return where a recording lies; a file that replaced another has its generation in its"
-        " name."""
+        """Return where a recording lies; a file that replaced another has its generation in its
+        name.
+        """
         day = started_at.astimezone(UTC).strftime("%Y/%m/%d")
         name = f"{recording}-{generation}" if generation else str(recording)
         return self.root / str(company) / day / f"{name}.csrec"
@@ -91,8 +92,7 @@ class Store:
         return len(left)
 
     def place(self, incoming: Incoming, final: Path) -> None:
-        """Give a synced file its final name; durable after `sync` of its directory. Raises"
-        " OSError."""
+        """Give a synced file its final name; `sync` of its directory makes it durable. Raises OSError."""
         if final.parent not in self._durable:
             files.make_directories(final.parent, self.root)
             self._durable.add(final.parent)

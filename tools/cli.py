@@ -99,8 +99,9 @@ def init(credentials: Path) -> None:
     "--pin", is_flag=True, help="Accept the certificate that the PBX shows now, and only that."
 )
 def add_pbx(url: str, name: str, period: str, at: str, timezone: str, pin: bool) -> None:
-    """Add the PBX at URL; its API token is read from standard input and checked before anything"
-    " is saved."""
+    """Add the PBX at URL; its API token is read from standard input and checked before anything is
+    saved.
+    """
     parts = urlsplit(url)
     address = f"{parts.scheme}://{parts.netloc}"
     if parts.scheme not in ("http", "https") or not parts.hostname or url.rstrip("/") != address:

@@ -36,8 +36,7 @@ class Identity:
 
 @dataclass(frozen=True)
 class RemoteRecording:
-    """A recording as a PBX lists it: `duration` in seconds, `size` in bytes where the PBX says"
-    " it."""
+    """A recording as a PBX lists it: `duration` in seconds, `size` in bytes if it says."""
 
     remote_id: str
     started_at: datetime
@@ -146,8 +145,7 @@ def connect(
 
 
 def fetch_certificate(url: str) -> str:
-    """Return the certificate (PEM) that a server presents, unverified: to show it, and to pin"
-    " it."""
+    """Return the certificate (PEM) that a server shows, unverified: to look at, and to pin."""
     parts = urlsplit(url)
     if parts.scheme != "https" or parts.hostname is None:
         raise ConfigError(f"{url} has no certificate: its address must begin with https://")

@@ -257,8 +257,7 @@ def _party(value: object) -> str:
 
 
 def _recording(row: Any) -> RemoteRecording:
-    """Return a row as a recording; raises TypeError, ValueError or KeyError for one that can't"
-    " be."""
+    """Return a row as a recording; raises TypeError, ValueError, KeyError if it can't be one."""
     if not isinstance(row, dict):
         raise TypeError("not a row")
     if not _is_storable(row["file"]):
@@ -276,8 +275,7 @@ def _recording(row: Any) -> RemoteRecording:
 
 
 def _other_zone(recording: RemoteRecording, zone: ZoneInfo) -> bool:
-    """Does the local time in the file's name disagree with the zone that the PBX is said to be"
-    " in?"""
+    """Does the local time in the file's name disagree with the zone that the PBX should have?"""
     match = _STAMP.match(recording.remote_id)
     if not match:
         return False

@@ -1,4 +1,4 @@
-"""The recordings of one transaction: fetched one by one, made durable and committed together.
+"""The recordings of one transaction: fetched one by one, durable and committed together.
 
 The order is bytes, fsync, rename, fsync of the directory, rows. A recording that fails keeps its
 reason and the time of its next try; the others of the batch are not held up by it.
@@ -35,8 +35,7 @@ DISK_FULL = "the archive's disk is full: the recording waits on the PBX until th
 
 
 class Batch:
-    """The recordings of one transaction: fetched one by one, made durable and committed"
-    " together."""
+    """The recordings of one transaction: fetched one by one, durable and committed together."""
 
     def __init__(
         self,
@@ -178,8 +177,7 @@ class Batch:
             log.warning("a recording waits: %s", error, extra=_extra(claim))
 
     def _give_up(self, claim: queries.Claim, generation: int, error: PbxError) -> None:
-        """Note that the PBX has it no longer; a file that a killed run placed has no key and"
-        " goes."""
+        """Note that the PBX lacks it now; a file that a killed run placed has no key and goes."""
         path = self._store.path(claim.company_id, claim.started_at, claim.id, generation)
         self._store.remove(path)
         queries.give_up(self._db, claim.id, str(error))

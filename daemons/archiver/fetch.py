@@ -26,8 +26,7 @@ TOLERANCE = 3.0  # seconds by which the listed duration may be off the audio's
 
 
 class Growing(TransferError):
-    """The PBX sent another length than it lists: the call may still be recorded. `size` in"
-    " bytes."""
+    """The PBX sent another length (`size`, bytes) than it lists: a call that may still go on."""
 
     def __init__(self, sentence: str, size: int) -> None:
         super().__init__(sentence)
@@ -129,8 +128,9 @@ def _sniff(chunks: Iterator[bytes]) -> tuple[Iterator[bytes], str]:
 
 
 def _check_settled(claim: Claim, size: int, audio: AudioInfo) -> None:
-    """Raise Growing where the download and the listing disagree and it is not yet known which is"
-    " right."""
+    """Raise Growing where the download and the listing disagree and it is not yet known which is
+    right.
+    """
     if claim.listed_size is not None:
         settled = size == claim.listed_size
         sentence = f"the PBX lists {claim.listed_size} bytes and sent {size}"

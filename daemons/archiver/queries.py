@@ -183,8 +183,9 @@ def settle(db: Connection, recordings: Sequence[UUID]) -> None:
 def wait(
     db: Connection, recording: UUID, reason: str, error: str, until: datetime, seen: int | None
 ) -> None:
-    """Note why a recording was not stored, and when to try again; `seen` is its size if that was"
-    " why."""
+    """Note why a recording was not stored, and when to try again; `seen` is its size if that was
+    why.
+    """
     db.execute(
         "UPDATE recording SET attempts = attempts + 1, waiting = %(reason)s, last_error ="
         " %(error)s,"

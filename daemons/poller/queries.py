@@ -5,10 +5,10 @@ from dataclasses import dataclass
 from datetime import datetime, time
 from uuid import UUID
 
-from common.keys import CompanyKey
 from psycopg.rows import class_row
 
 from common.db import Connection
+from common.keys import CompanyKey
 from common.pbx import RemoteRecording
 
 

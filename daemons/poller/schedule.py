@@ -11,8 +11,9 @@ DAILY = 1440
 
 
 def first(now: datetime, minutes: int, at: time, zone: ZoneInfo) -> datetime:
-    """Return when a PBX that has never been polled is polled: at the set time if daily, else at"
-    " once."""
+    """Return when a PBX that has never been polled is polled: at the set time if daily, else at
+    once.
+    """
     return daily(now, at, zone) if minutes == DAILY else now
 
 
@@ -22,8 +23,7 @@ def following(now: datetime, minutes: int, at: time, zone: ZoneInfo) -> datetime
 
 
 def retry(now: datetime, due: datetime, failures: int) -> datetime:
-    """Return when to try again after `failures` failed polls in a row: soon, and never after"
-    " `due`."""
+    """Return when to try again after so many failed polls in a row: soon, never after `due`."""
     minutes = RETRY_MINUTES[min(max(failures, 1), len(RETRY_MINUTES)) - 1]
     return min(due, now + timedelta(minutes=minutes))
 

@@ -54,8 +54,7 @@ def strace(ours: Installation, trace: Path, *inject: str) -> int:
 
 
 def calls_on_the_archive(ours: Installation, trace: Path) -> list[tuple[str, int]]:
-    """Return (system call, its number among those of its name) for each that touched the"
-    " archive."""
+    """Return (system call, its number among its namesakes) for each that touched the archive."""
     seen: Counter[str] = Counter()
     found = []
     for line in trace.read_text(errors="replace").splitlines():
