@@ -92,7 +92,7 @@ class Store:
         return len(left)
 
     def place(self, incoming: Incoming, final: Path) -> None:
-        """Give a synced file its final name; `sync` of its directory makes it durable. Raises OSError."""
+        """Rename a synced file to its place, durable after `sync` of its directory. Raises OSError."""
         if final.parent not in self._durable:
             files.make_directories(final.parent, self.root)
             self._durable.add(final.parent)
