@@ -121,7 +121,11 @@ def load_credential(name: str) -> bytes:
     directory = os.environ.get("CREDENTIALS_DIRECTORY")
     if not directory:
         raise ConfigError(f"no credentials: CREDENTIALS_DIRECTORY must name the one with {name}")
-    path = Path(directory, name)
+    return read_credential(Path(directory, name))
+
+
+def read_credential(path: Path) -> bytes:
+    """Return the 32 bytes of a credential. Raises ConfigError."""
     try:
         secret = base64.b64decode(path.read_bytes().strip(), validate=True)
     except OSError as error:

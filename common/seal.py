@@ -68,6 +68,11 @@ def generate() -> tuple[bytes, bytes]:
     )
 
 
+def public_key(private: bytes) -> bytes:
+    """Return the public key that belongs to a private one."""
+    return _raw(X25519PrivateKey.from_private_bytes(private).public_key())
+
+
 def seal(public: bytes, plaintext: bytes, context: bytes) -> bytes:
     """Return the encapsulated key (32 bytes) and the ciphertext, bound to `context`.
 

@@ -92,7 +92,7 @@ class Store:
         return len(left)
 
     def place(self, incoming: Incoming, final: Path) -> None:
-        """Rename a synced file to its place, durable after `sync` of its directory. Raises OSError."""
+        """Rename a synced file to its place; `sync` makes that durable. Raises OSError."""
         if final.parent not in self._durable:
             files.make_directories(final.parent, self.root)
             self._durable.add(final.parent)

@@ -66,19 +66,21 @@ def init(credentials: Path) -> None:
             with connection.transaction():
                 connection.execute("LOCK TABLE sealing_key IN EXCLUSIVE MODE")
                 known = connection.execute(
-                    "SELECT FROM sealing_key WHERE name = %s", [name]
+                    "SELECT public_key FROM sealing_key WHERE name = %s", [name]
                 ).fetchone()
                 file = credentials / f"{name}.key"
-                if known:
-                    if not file.exists():
-                        raise ConfigError(f"{file} is missing: restore it from the recovery kit")
-                    continue
-                private, public = seal.generate()
-                keys.write_credential(credentials, f"{name}.key", private)
-                connection.execute(
-                    "INSERT INTO sealing_key (name, public_key) VALUES (%s, %s)", [name, public]
-                )
-                click.echo(f"made {file}")
+                if not known and not file.exists():
+                    keys.write_credential(credentials, file.name, seal.generate()[0])
+                    click.echo(f"made {file}")
+                if not file.exists():
+                    raise ConfigError(f"{file} is missing: restore it from the recovery kit")
+                public = seal.public_key(keys.read_credential(file))
+                if known and known[0] != public:
+                    raise ConfigError(f"{file} is the key of another CallStash")
+                if not known:  # also where a killed run wrote the file and not the row
+                    connection.execute(
+                        "INSERT INTO sealing_key (name, public_key) VALUES (%s, %s)", [name, public]
+                    )
 
 
 @cli.command("add-pbx")
