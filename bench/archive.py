@@ -64,7 +64,7 @@ def callstash(ours: Installation, calls: int) -> float:
 def empty(ours: Installation) -> None:
     """Make it forget its recordings, so that the same ones are new again."""
     with ours.connect() as connection:
-        while connection.execute("SELECT FROM poll WHERE finished_at IS NULL").fetchone():
+        while connection.execute("SELECT 1 FROM poll WHERE finished_at IS NULL").fetchone():
             time.sleep(0.1)
         connection.execute(
             "TRUNCATE recording, recording_audio, poll, poll_company, poll_tally, company_usage"

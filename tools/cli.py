@@ -150,7 +150,7 @@ def add_pbx(url: str, name: str, period: str, at: str, timezone: str, pin: bool)
 def poll_now(pbx_id: int) -> None:
     """Poll the PBX with this id as soon as its running poll ends."""
     with _database() as connection, connection.transaction():
-        if not connection.execute("SELECT FROM pbx WHERE id = %s", [pbx_id]).fetchone():
+        if not connection.execute("SELECT 1 FROM pbx WHERE id = %s", [pbx_id]).fetchone():
             raise ConfigError(f"there is no PBX {pbx_id}")
         outbox.send(connection, PollerPollNow(pbx_id, os.environ.get("SUDO_USER", "console")))
 

@@ -88,8 +88,8 @@ class Drill:
     def ask_for_a_poll(self) -> None:
         try:
             self.ours.tool("poll-now", "10")
-        except ToolFailed:  # PostgreSQL is down: the next round asks again
-            return
+        except ToolFailed as error:  # PostgreSQL is just down: the next round asks again
+            assert "connection" in str(error) or "database system" in str(error), error
 
     def round(self, number: int) -> None:
         company = self.random.choice(["default", "demonstration"])

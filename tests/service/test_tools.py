@@ -58,7 +58,7 @@ def test_a_pbx_is_added_when_its_token_is_right(ours: Installation, db: Any) -> 
             ours.tool(*add, "--pin", stdin="wrong")
         with pytest.raises(ToolFailed, match="no token"):
             ours.tool(*add, "--pin")
-        assert rows(db, "SELECT FROM pbx") == []
+        assert rows(db, "SELECT 1 FROM pbx") == []
         assert "default, demonstration" in ours.tool(*add, "--pin", stdin=client.KEY)
         with pytest.raises(ToolFailed, match="is already there"):
             ours.tool(*add, "--pin", stdin=client.KEY)
@@ -78,12 +78,17 @@ def test_an_address_that_is_none_is_named(ours: Installation, url: str) -> None:
 def test_a_poll_is_asked_for_by_a_message(ours: Installation, db: Any) -> None:
     with pytest.raises(ToolFailed, match="there is no PBX 10"):
         ours.tool("poll-now", "10")
-    assert rows(db, "SELECT FROM outbox") == []
+    assert rows(db, "SELECT 1 FROM outbox") == []
+    db.execute(
+        "INSERT INTO pbx (name, url, token_sealed, timezone) VALUES ('x', 'http://x', '', 'UTC')"
+    )
+    ours.tool("poll-now", "10")
+    assert rows(db, "SELECT topic FROM outbox") == [("poller.poll_now.v1",)]
 
 
 def test_a_weak_password_is_refused(ours: Installation, db: Any) -> None:
     with pytest.raises(ToolFailed, match="8"):
         ours.tool("passwd", "sysadmin", stdin="short\n")
-    assert rows(db, "SELECT FROM account") == []
+    assert rows(db, "SELECT 1 FROM account") == []
     ours.tool("passwd", "sysadmin", stdin="correct horse battery staple\n")
     assert "argon2id" in rows(db, "SELECT password_hash FROM account")[0][0]
