@@ -60,7 +60,8 @@ def _operate(running: ExitStack, fresh: bool, is_check: bool) -> int:
         stack.clear()
     stack.start()
     print("starting the PBX simulator; the first time, it makes its speech", flush=True)
-    arguments = ["--tls", "--calls", str(CALLS), *([] if is_check else ["--live", str(LIVE)])]
+    arguments = ["--tls", "--calls", str(CALLS), "--born", _born()]
+    arguments += [] if is_check else ["--live", str(LIVE)]
     pbx = running.enter_context(client.start(VAR / "speech", *arguments))
     ours = _installation(stack, pbx)
     running.callback(ours.stop)
@@ -72,6 +73,14 @@ def _operate(running: ExitStack, fresh: bool, is_check: bool) -> int:
         return check(pbx, web, passwords["sysadmin"], watch, lambda: _turn(ours, watch))
     while True:
         _turn(ours, watch)
+
+
+def _born() -> str:
+    """Return when the PBX's calls end, so that the next run's PBX has the same ones for a week."""
+    file = DIRECTORY / "born"
+    if not file.exists() or time.time() - file.stat().st_mtime > 7 * 86400:
+        file.write_text(str(int(time.time())), encoding="ascii")
+    return file.read_text(encoding="ascii")
 
 
 def _installation(stack: Stack, pbx: client.Running) -> Installation:

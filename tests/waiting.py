@@ -6,11 +6,23 @@ import time
 from collections.abc import Callable
 
 
-def until(condition: Callable[[], object], timeout: float = 10.0) -> None:
-    """Return when `condition` is true; AssertionError with its source after `timeout` seconds."""
+def until(
+    condition: Callable[[], object],
+    timeout: float = 10.0,
+    *,
+    doing: Callable[[], object] | None = None,
+) -> None:
+    """Return when `condition` is true; AssertionError with its source after `timeout` seconds.
+
+    `doing` is called before each look: what must go on meanwhile.
+    """
     deadline = time.monotonic() + timeout
     pause = threading.Event()
-    while not condition():
+    while True:
+        if doing is not None:
+            doing()
+        if condition():
+            return
         if time.monotonic() > deadline:
             raise AssertionError(f"not within {timeout:g} s: {_source(condition)}")
         pause.wait(0.02)

@@ -25,7 +25,7 @@ def main() -> None:
     elif options.scenario == "bench":
         scenarios.fill_bench(pbx, options.calls, options.mix)
     else:
-        scenarios.fill_demo(pbx, options.calls)
+        scenarios.fill_demo(pbx, options.calls, options.born or pbx.now())
     faults = Faults()
     api = Api(pbx)
     secret = certificate(options.state) if options.tls else None
@@ -53,6 +53,7 @@ def _options() -> argparse.Namespace:
     parser.add_argument("--scenario", choices=("demo", "small", "bench"), default="demo")
     parser.add_argument("--calls", type=int, default=300)
     parser.add_argument("--mix", choices=("uniform", "mixed"), default="uniform")
+    parser.add_argument("--born", type=float, help="s since the epoch, when the demo's calls end")
     parser.add_argument("--live", type=float, default=0, help="a new call every so many seconds")
     parser.add_argument("--timezone", default="Europe/London")
     parser.add_argument("--seed", type=int, default=1)

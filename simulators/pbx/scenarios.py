@@ -31,28 +31,30 @@ def fill_small(model: Model) -> None:
     model.add("default", begin + 60, 0, "pcm", "200", "01632960000")
 
 
-def fill_demo(model: Model, count: int) -> None:
-    """Three weeks of working days; most calls are µ-law of some minutes, one is of two hours."""
+def fill_demo(model: Model, count: int, born: float) -> None:
+    """Three weeks of working days; most calls are µ-law of some minutes, one is of two hours.
+
+    The same calls in each run that says the same time `born`, which is when the weeks end.
+    """
     special = {0: (2.0, "ulaw"), 1: (7200.0, "ulaw"), 2: (400.0, "stereo")}
     for number in range(count):
         seconds = min(1500.0, 2 + model.random.expovariate(1 / 140))
         codec = DEMO_CODECS[number % len(DEMO_CODECS)]
         seconds, codec = special.get(number, (0.0 if number % 25 == 7 else seconds, codec))
         company = model.random.choice(["default"] * 3 + ["demonstration"] * 2 + ["company_c_540"])
-        start = _office_hours(model, seconds)
+        start = _office_hours(model, born, seconds)
         model.add(company, start, seconds, codec, *parties(model.random, company))
 
 
-def _office_hours(model: Model, seconds: float) -> float:
+def _office_hours(model: Model, born: float, seconds: float) -> float:
     """Return when a call may have begun that is over, and is not too old for a day yet."""
-    now = model.now()
-    today = datetime.fromtimestamp(now, model.zone).replace(hour=0, minute=0, second=0)
+    today = datetime.fromtimestamp(born, model.zone).replace(hour=0, minute=0, second=0)
     while True:
         day = today - timedelta(days=model.random.randrange(21))
         hour = model.random.triangular(8, 18, model.random.choice((10.5, 14.5)))
         start = day.timestamp() + hour * 3600
-        begins = max(now - KEPT + 86400, start)
-        if day.weekday() < 5 and begins == start and start + seconds < now - SETTLED:
+        begins = max(born - KEPT + 86400, start)
+        if day.weekday() < 5 and begins == start and start + seconds < born - SETTLED:
             return start
 
 

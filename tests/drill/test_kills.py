@@ -127,7 +127,7 @@ def fill(drill: Drill, disk: Path) -> None:
         os.posix_fallocate(file.fileno(), 0, status.f_bavail * status.f_frsize - (3 << 20))
     drill.pbx.control("add_calls", company="default", count=60, ago_s=600)
     drill.ask_for_a_poll()
-    until(lambda: drill.ours.tend() or waiting_for(drill.ours, "disk_full"), 60)
+    until(lambda: waiting_for(drill.ours, "disk_full"), 60, doing=drill.ours.tend)
     hog.unlink()
 
 

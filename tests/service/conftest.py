@@ -34,7 +34,7 @@ def rig(
 ) -> Iterator[Rig]:
     """A poller and an archiver for that PBX."""
     monkeypatch.setenv("CREDENTIALS_DIRECTORY", str(tmp_path))
-    monkeypatch.setattr(keys.rsa, "generate_private_key", lambda **_: next(rsa_keys))
+    monkeypatch.setattr(rsa, "generate_private_key", lambda **_: next(rsa_keys))
     made = Rig(tmp_path, db, dsn, connect_as, sim.url)
     yield made
     made.archiver.close()
