@@ -115,9 +115,7 @@ def fresh(directory: Path) -> Path:
 
 def compare(directory: Path, mix: str, calls: int) -> None:
     """Measure the three in turn, ROUNDS times, and print medians and ratios."""
-    pbx = client.start(
-        directory.parent / "media", "--scenario", "bench", "--mix", mix, "--calls", str(calls)
-    )
+    pbx = client.start("--scenario", "bench", "--mix", mix, "--calls", str(calls))
     try:
         offered = pbx.control("offered")["calls"]
         total = sum(call["size"] for call in offered)

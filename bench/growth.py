@@ -66,7 +66,7 @@ def main() -> None:
     """
     directory = run_directory(Path("var/bench").absolute())
     directory.mkdir(parents=True)
-    pbx = client.start(directory.parent / "media", "--scenario", "small")
+    pbx = client.start("--scenario", "small")
     try:
         with installation(directory, pbx.url) as ours:
             ours.start("poller")

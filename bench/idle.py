@@ -56,7 +56,7 @@ def main() -> None:
     """Archive something, wait for rest, then print memory and processor time of SECONDS."""
     directory = run_directory(Path("var/bench").absolute())
     directory.mkdir(parents=True)
-    pbx = client.start(directory.parent / "media", "--scenario", "small")
+    pbx = client.start("--scenario", "small")
     try:
         with installation(directory, pbx.url) as ours:
             for name in ("poller", *(f"archiver@{n + 1}" for n in range(ARCHIVERS)), "web"):

@@ -62,7 +62,7 @@ def _operate(running: ExitStack, fresh: bool, is_check: bool) -> int:
     print("starting the PBX simulator; the first time, it makes its speech", flush=True)
     arguments = ["--tls", "--calls", str(CALLS), "--born", _born()]
     arguments += [] if is_check else ["--live", str(LIVE)]
-    pbx = running.enter_context(client.start(VAR / "speech", *arguments))
+    pbx = running.enter_context(client.start(*arguments))
     ours = _installation(stack, pbx)
     running.callback(ours.stop)
     web, passwords = _start(ours), _passwords(ours)

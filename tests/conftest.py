@@ -14,7 +14,6 @@ import pytest
 
 from common import db as database
 from devtools.stack import Stack, run_directory
-from simulators.pbx import client
 
 VAR = Path(__file__).resolve().parent.parent / "var" / "test"
 
@@ -83,14 +82,3 @@ def broker_url(broker: Stack) -> Iterator[str]:
     name = f"test-{uuid.uuid4().hex}"
     yield broker.rabbitmq.add_vhost(name)
     broker.rabbitmq.drop_vhost(name)
-
-
-@pytest.fixture
-def pbx_sim() -> Iterator[Callable[..., client.Running]]:
-    """Start PBX simulators: `pbx_sim("--tls", "--calls", "20")`. They share their speech."""
-    with ExitStack() as running:
-
-        def start(*arguments: str) -> client.Running:
-            return running.enter_context(client.start(VAR / "media", *arguments))
-
-        yield start

@@ -11,16 +11,16 @@ from urllib.parse import urlsplit
 
 from simulators.pbx.model import KEY
 
-ROOT = Path(__file__).parents[2]
+ROOT = Path(__file__).resolve().parents[2]
+STATE = ROOT / "var" / "speech"
 __all__ = ["KEY", "Running", "start"]
 
 
 class Running:
     """A simulated PBX in a process of its own. Raises RuntimeError where it does not start."""
 
-    def __init__(self, state: Path, *arguments: str) -> None:
-        state = state.absolute()
-        command = [sys.executable, "-m", "simulators.pbx", "--state", str(state), *arguments]
+    def __init__(self, *arguments: str) -> None:
+        command = [sys.executable, "-m", "simulators.pbx", "--state", str(STATE), *arguments]
         self._errors = tempfile.TemporaryFile()  # noqa: SIM115  (stop() closes it)
         self.process = subprocess.Popen(
             ["setpriv", "--pdeathsig", "KILL", "--", *command],
@@ -32,7 +32,7 @@ class Running:
             start_new_session=True,
         )
         self.url, self._control = (self._said(word) for word in ("READY", "CONTROL"))
-        self.certificate = state / "pbx.crt" if "--tls" in arguments else None
+        self.certificate = STATE / "pbx.crt" if "--tls" in arguments else None
 
     def _said(self, word: str) -> str:
         assert self.process.stdout is not None
@@ -76,6 +76,6 @@ class Running:
         self.stop()
 
 
-def start(state: Path, *arguments: str) -> Running:
-    """Start a simulated PBX that keeps its speech under `state`; it dies with us."""
-    return Running(state, *arguments)
+def start(*arguments: str) -> Running:
+    """Start a simulated PBX; it dies with us, its speech stays for all others."""
+    return Running(*arguments)

@@ -1,6 +1,12 @@
-"""Run one archiver until nothing is due, then end: the process that the store path drill injects
-faults into."""
+"""Run an archiver until nothing is due, once for each line on standard input.
 
+Each run is a fork of this process, which saves the start of Python, and stops itself (SIGSTOP)
+before it begins, so that the store path drill can attach strace. Printed are its process id, then
+its wait status.
+"""
+
+import os
+import signal
 import sys
 from datetime import UTC, datetime
 
@@ -12,18 +18,32 @@ from daemons.archiver.archiver import Archiver, Settings
 
 
 def main() -> None:
-    """Archive everything that is due now; what fails is not tried again in this run."""
+    """Serve until the end of standard input."""
     journal.setup()
     settings = config.load("archiver", Settings)
+    for _ in sys.stdin:
+        pid = os.fork()
+        if pid == 0:
+            os.kill(os.getpid(), signal.SIGSTOP)
+            os._exit(_archive(settings))
+        os.waitpid(pid, os.WUNTRACED)
+        print(pid, flush=True)
+        print(os.waitpid(pid, 0)[1], flush=True)
+
+
+def _archive(settings: Settings) -> int:
+    """Archive everything that is due now; what fails is not tried again in this run."""
     began = datetime.now(UTC)
-    with db.connect(settings.database, "archiver") as connection:
-        archiver = Archiver(settings, connection, 1, now=lambda: began)
-        while archiver.step(Life("archiver@1", "archiver", settings.database, connection)):
-            pass
+    try:
+        with db.connect(settings.database, "archiver") as connection:
+            archiver = Archiver(settings, connection, 1, now=lambda: began)
+            while archiver.step(Life("archiver@1", "archiver", settings.database, connection)):
+                pass
+    except psycopg.OperationalError as error:
+        print(f"PostgreSQL: {error}", file=sys.stderr)
+        return 1
+    return 0
 
 
 if __name__ == "__main__":
-    try:
-        main()
-    except psycopg.OperationalError as error:
-        sys.exit(f"PostgreSQL: {error}")
+    main()

@@ -4,6 +4,7 @@ They balance when every recording that the PBX offers is stored exactly once and
 bytes that the PBX served, and when nothing else lies about anywhere.
 """
 
+import functools
 import hashlib
 from collections import Counter
 from collections.abc import Mapping
@@ -15,6 +16,8 @@ import psycopg
 from common import archive, db, keys, topology
 from common.store import Store
 from devtools.installation import Installation
+
+_open = functools.cache(keys.open_company_key)  # checking an RSA key takes long
 
 
 def discrepancies(ours: Installation, offered: list[Mapping[str, Any]]) -> list[str]:
@@ -65,7 +68,7 @@ def _contents(
 ) -> list[str]:
     served = {(call["company"], call["file"]): call["sha256"] for call in offered}
     private = {
-        (row[0], row[1]): keys.open_company_key(ours.master, row[2], row[3], row[4], row[1])
+        (row[0], row[1]): _open(ours.master, row[2], row[3], row[4], row[1])
         for row in connection.execute(
             "SELECT k.company_id, k.version, k.private_sealed, c.uid, k.kid FROM company_key k"
             " JOIN company c ON c.id = k.company_id"
@@ -119,6 +122,7 @@ def _left_over(ours: Installation, connection: psycopg.Connection[Any]) -> list[
             wrong.append(f"{row[0]} {what}")
     with pika.BlockingConnection(pika.URLParameters(ours.broker)) as broker:
         channel = broker.channel()
+        topology.declare(channel)  # no daemon may have been here yet
         dead = channel.queue_declare(topology.DEAD, passive=True).method.message_count
     if dead:
         wrong.append(f"{dead} dead messages")

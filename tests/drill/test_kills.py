@@ -146,7 +146,7 @@ def test_when_anything_is_killed_at_any_time_then_the_books_balance(
         small_disk / "companies",
         QUICK,
     )
-    pbx = client.start(tmp_path / "pbx", "--scenario", "small")
+    pbx = client.start("--scenario", "small")
     drill = Drill(ours, stack, pbx, seed=int(os.environ.get("DRILL_SEED", "1")))
     try:
         ours.tool("add-pbx", "--name", "Drill", "--period", "30", pbx.url, stdin=client.KEY)

@@ -3,12 +3,15 @@
 strace injects the fault; then an undisturbed archiver runs, and the books must balance.
 """
 
+import os
 import re
 import shutil
+import signal
 import subprocess
 import sys
 from collections import Counter
 from collections.abc import Iterator
+from contextlib import ExitStack
 from pathlib import Path
 from typing import Any
 
@@ -17,6 +20,7 @@ import pytest
 from devtools.installation import ROOT, Installation
 from simulators.pbx import client
 from tests.drill.books import discrepancies
+from tests.waiting import until
 
 CALLS = (
     "openat,mkdir,mkdirat,write,writev,fsync,fdatasync,rename,renameat,renameat2,unlink,unlinkat,"
@@ -28,8 +32,8 @@ pytestmark = pytest.mark.skipif(not shutil.which("strace"), reason="strace is no
 
 
 @pytest.fixture(scope="module")
-def pbx(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Any]:
-    running = client.start(tmp_path_factory.mktemp("pbx"), "--scenario", "small")
+def pbx() -> Iterator[Any]:
+    running = client.start("--scenario", "small")
     yield running
     running.stop()
 
@@ -43,14 +47,48 @@ def ours(tmp_path: Path, dsn: str, broker_url: str, pbx: Any) -> Installation:
     return made
 
 
-def strace(ours: Installation, trace: Path, *inject: str) -> int:
-    """Archive once under strace and return the exit status (negative: a signal)."""
-    options = ["-f", "-y", "-qq", "-o", str(trace), "-e", f"trace={CALLS}", "-e", "signal=none"]
-    return subprocess.run(
-        ["strace", *options, *inject, sys.executable, "-m", "tests.drill.archive_once"],
-        env={**ours.environment("archiver"), "PYTHONHASHSEED": "0", "PYTHONDONTWRITEBYTECODE": "1"},
-        cwd=ROOT, check=False, capture_output=True,
-    ).returncode  # fmt: skip
+class Archiver:
+    """Starts an archiver in no time, under strace where wanted, until nothing is due."""
+
+    def __init__(self, ours: Installation) -> None:
+        self._process = subprocess.Popen(
+            [sys.executable, "-m", "tests.drill.archive_once"],
+            env=ours.environment("archiver"), cwd=ROOT, text=True,
+            stdin=subprocess.PIPE, stdout=subprocess.PIPE,
+        )  # fmt: skip
+
+    def run(self, *strace: str) -> int:
+        """Run once and return the wait status; `strace`: options, where it is traced."""
+        assert self._process.stdin is not None
+        self._process.stdin.write("\n")
+        self._process.stdin.flush()
+        pid = self._said()
+        with ExitStack() as tracing:
+            if strace:
+                tracer = subprocess.Popen(["strace", "-p", str(pid), *strace])
+                tracing.callback(tracer.wait)
+                status = Path(f"/proc/{pid}/status")
+                until(lambda: f"TracerPid:\t{tracer.pid}\n" in status.read_text())
+            os.kill(pid, signal.SIGCONT)
+            return self._said()
+
+    def _said(self) -> int:
+        assert self._process.stdout is not None
+        return int(self._process.stdout.readline())
+
+    def close(self) -> None:
+        self._process.communicate()
+
+
+@pytest.fixture
+def archiver(ours: Installation) -> Iterator[Archiver]:
+    made = Archiver(ours)
+    yield made
+    made.close()
+
+
+def tracing(trace: Path) -> list[str]:
+    return ["-f", "-y", "-qq", "-o", str(trace), "-e", f"trace={CALLS}", "-e", "signal=none"]
 
 
 def calls_on_the_archive(ours: Installation, trace: Path) -> list[tuple[str, int]]:
@@ -66,16 +104,8 @@ def calls_on_the_archive(ours: Installation, trace: Path) -> list[tuple[str, int
     return found
 
 
-def run(ours: Installation, daemon: str, module: str) -> None:
-    """Run one of the drill's one-shot daemons, undisturbed."""
-    subprocess.run(
-        [sys.executable, "-m", f"tests.drill.{module}"],
-        env=ours.environment(daemon), cwd=ROOT, check=True,
-    )  # fmt: skip
-
-
 def forget(ours: Installation) -> None:
-    """Bring the ours back to where recordings are listed and nothing is stored."""
+    """Bring the archive back to where recordings are listed and nothing is stored."""
     with ours.connect() as connection:
         connection.execute("TRUNCATE recording_audio, company_usage, poll_tally, pbx_contact")
         connection.execute(
@@ -88,19 +118,19 @@ def forget(ours: Installation) -> None:
 
 @pytest.mark.timeout(420)
 def test_when_any_file_system_call_fails_or_is_the_last_then_the_books_balance(
-    ours: Installation, pbx: Any, tmp_path: Path
+    ours: Installation, archiver: Archiver, pbx: Any, tmp_path: Path
 ) -> None:
-    run(ours, "poller", "poll_once")
-    with (
-        ours.connect() as connection
-    ):  # two recordings in one day are one batch: quick and complete
-        connection.execute(
-            "DELETE FROM recording WHERE id NOT IN (SELECT id FROM recording"
-            " WHERE company_id = (SELECT min(company_id) FROM recording) ORDER BY started_at LIMIT"
-            " 2)"
+    subprocess.run(
+        [sys.executable, "-m", "tests.drill.poll_once"],
+        env=ours.environment("poller"), cwd=ROOT, check=True,
+    )  # fmt: skip
+    with ours.connect() as db:  # two recordings of one day are one batch: quick and complete
+        db.execute(
+            "DELETE FROM recording WHERE id NOT IN (SELECT id FROM recording WHERE company_id ="
+            " (SELECT min(company_id) FROM recording) ORDER BY started_at LIMIT 2)"
         )
         kept = set(
-            connection.execute(
+            db.execute(
                 "SELECT c.name, r.remote_id FROM recording r JOIN company c ON c.id = r.company_id"
             ).fetchall()
         )
@@ -108,28 +138,24 @@ def test_when_any_file_system_call_fails_or_is_the_last_then_the_books_balance(
     offered = [call for call in everything if (call["company"], call["file"]) in kept]
     assert len(offered) == 2
     trace = tmp_path / "trace"
-    assert strace(ours, trace) == 0
+    assert archiver.run(*tracing(trace)) == 0
     sites = calls_on_the_archive(ours, trace)
     names = Counter(call for call, _ in sites)
     assert names["fsync"] >= 6, names
     assert names["rename"] == 2, names
-    hit = 0
     for call, number in sites:
         for fault in ("signal=SIGKILL", "error=EIO", "error=ENOSPC"):
             forget(ours)
-            strace(ours, trace, "-e", f"inject={call}:{fault}:when={number}")
-            lines = trace.read_text(errors="replace").splitlines()
-            hit += any(
-                str(ours.archive) in line and ("INJECTED" in line or "SIGKILL" in fault)
-                for line in lines
-            )
-            with ours.connect() as connection:
-                connection.execute(
-                    "UPDATE recording SET next_try_at = now() WHERE state = 'listed'"
-                )
-            run(ours, "archiver", "archive_once")
-            with ours.connect() as connection:
-                connection.execute("UPDATE poll SET state = 'finished', finished_at = now()")
-                connection.execute("UPDATE outbox SET sent_at = now()")
+            status = archiver.run(*tracing(trace), "-e", f"inject={call}:{fault}:when={number}")
+            if fault == "signal=SIGKILL":
+                assert os.WTERMSIG(status) == signal.SIGKILL, (call, number)
+            else:
+                lines = [line for line in trace.read_text().splitlines() if "INJECTED" in line]
+                assert str(ours.archive) in lines[0], (call, number)
+            with ours.connect() as db:
+                db.execute("UPDATE recording SET next_try_at = now() WHERE state = 'listed'")
+            assert archiver.run() == 0
+            with ours.connect() as db:
+                db.execute("UPDATE poll SET state = 'finished', finished_at = now()")
+                db.execute("UPDATE outbox SET sent_at = now()")
             assert discrepancies(ours, offered) == [], (call, number, fault)
-    assert hit >= len(sites) * 2, "the faults did not reach the archive"

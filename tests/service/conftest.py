@@ -11,13 +11,13 @@ from cryptography.hazmat.primitives.asymmetric import rsa
 
 from common import keys
 from simulators.pbx import client
-from tests.service.rig import MEDIA, Rig
+from tests.service.rig import Rig
 
 
 @pytest.fixture
 def sim() -> Iterator[client.Running]:
     """A PBX with a dozen short recordings in every codec, of this test alone."""
-    running = client.start(MEDIA, "--scenario", "small")
+    running = client.start("--scenario", "small")
     yield running
     running.stop()
 

@@ -16,8 +16,6 @@ from daemons.archiver import archiver
 from daemons.poller import poller
 from simulators.pbx import client
 
-MEDIA = Path(__file__).parents[2] / "var" / "test" / "media"
-
 
 class Rig:
     """One PBX (id 10), polled and archived step by step; its clock can be moved."""

@@ -28,14 +28,13 @@ from common.pbx import http
 from simulators.pbx import client
 
 PBXS = {"ipcortex": client.start}
-MEDIA = Path(__file__).parents[2] / "var" / "test" / "media"
 COMPANY = "default"
 LATER = timedelta(days=1)
 
 
 @pytest.fixture(scope="module", params=sorted(PBXS))
 def simulator(request: pytest.FixtureRequest) -> Iterator[Any]:
-    running = PBXS[request.param](MEDIA, "--scenario", "small")
+    running = PBXS[request.param]("--scenario", "small")
     yield running
     running.stop()
 
@@ -271,7 +270,7 @@ def connector_host(sim: Any) -> str:
 
 @pytest.fixture(scope="module")
 def tls() -> Iterator[Any]:
-    running = client.start(MEDIA, "--scenario", "small", "--tls")
+    running = client.start("--scenario", "small", "--tls")
     yield running
     running.stop()
 

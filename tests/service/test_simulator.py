@@ -9,7 +9,6 @@ import struct
 from collections.abc import Callable, Iterator
 from contextlib import ExitStack, closing
 from datetime import UTC, datetime
-from pathlib import Path
 from typing import Any
 from urllib.parse import quote, urlsplit
 from zoneinfo import ZoneInfo
@@ -18,7 +17,6 @@ import pytest
 
 from simulators.pbx import client
 
-MEDIA = Path(__file__).parents[2] / "var" / "test" / "media"
 LONDON = ZoneInfo("Europe/London")
 KEY_AUTH = {"type": "auth", "key": client.KEY}
 FAIL = {"result": "fail", "message": "Login incorrect."}
@@ -73,7 +71,7 @@ class Talk(ExitStack):
 
 @pytest.fixture(scope="module")
 def running() -> Iterator[client.Running]:
-    with client.start(MEDIA, "--scenario", "small") as started:
+    with client.start("--scenario", "small") as started:
         yield started
 
 
@@ -485,7 +483,7 @@ def test_many_calls_within_a_second_have_names_of_their_own(sim: client.Running)
 
 
 def test_with_tls_it_shows_the_certificate_that_the_client_names() -> None:
-    with client.start(MEDIA, "--scenario", "small", "--tls") as tls:
+    with client.start("--scenario", "small", "--tls") as tls:
         assert tls.url.startswith("https://127.0.0.1:")
         assert tls.certificate is not None
         context = ssl.create_default_context(cafile=str(tls.certificate))
@@ -500,7 +498,7 @@ def test_with_tls_it_shows_the_certificate_that_the_client_names() -> None:
 
 def test_the_demo_is_three_weeks_of_office_hours_in_three_companies() -> None:
     companies = ("default", "demonstration", "company_c_540")
-    with client.start(MEDIA, "--calls", "150") as demo, Talk(demo) as talk:
+    with client.start("--calls", "150") as demo, Talk(demo) as talk:
         listed = [row for company in companies for row in talk.list(company)]
     assert len(listed) == 150
     assert {2, 7200, 0} <= {row["duration"] for row in listed}
@@ -515,7 +513,7 @@ def test_the_demo_is_three_weeks_of_office_hours_in_three_companies() -> None:
 
 def test_the_benchmark_has_as_many_calls_as_are_asked_for() -> None:
     arguments = ("--scenario", "bench", "--calls", "30000")
-    with client.start(MEDIA, *arguments) as bench, Talk(bench) as talk:
+    with client.start(*arguments) as bench, Talk(bench) as talk:
         rows = talk.list()
     assert len(rows) == 30_000
     assert all(row["size"] > 1_920_000 for row in rows)
@@ -523,4 +521,4 @@ def test_the_benchmark_has_as_many_calls_as_are_asked_for() -> None:
 
 def test_one_that_can_not_start_says_why() -> None:
     with pytest.raises(RuntimeError, match="invalid choice"):
-        client.start(MEDIA, "--scenario", "nonsense")
+        client.start("--scenario", "nonsense")

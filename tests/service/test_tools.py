@@ -8,7 +8,6 @@ import pytest
 
 from devtools.installation import Installation, ToolFailed
 from simulators.pbx import client
-from tests.service.rig import MEDIA
 
 
 @pytest.fixture
@@ -50,7 +49,7 @@ def test_a_lost_or_foreign_key_is_named_and_a_half_done_set_up_is_finished(
 
 
 def test_a_pbx_is_added_when_its_token_is_right(ours: Installation, db: Any) -> None:
-    with client.start(MEDIA, "--scenario", "small", "--tls") as pbx:
+    with client.start("--scenario", "small", "--tls") as pbx:
         add = ("add-pbx", "--name", "Main", pbx.url)
         with pytest.raises(ToolFailed, match="certificate"):
             ours.tool(*add, stdin=client.KEY)
