@@ -6,7 +6,9 @@ incoming directory of the one archiver that writes it, on the same file system, 
 leaves behind is found there at once, however large the archive.
 """
 
+import fcntl
 import os
+import struct
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import BinaryIO
@@ -50,6 +52,40 @@ class Incoming:
         """Close and remove it."""
         self.close()
         self.path.unlink(missing_ok=True)
+
+
+class Fence:
+    """Keeps two processes off one recording's files, each lock until `release` or its end.
+
+    A row's lock is gone with its connection, while the process that held it may not know and work
+    on. So whoever places or removes files of a recording takes both, first the row's. The locks
+    are open file description locks, see fcntl(2), each on one byte of one file.
+    """
+
+    def __init__(self, root: Path) -> None:
+        files.make_directories(root / ".incoming", root)
+        flags = os.O_RDWR | os.O_CREAT | os.O_CLOEXEC | os.O_NOFOLLOW
+        self._descriptor = os.open(root / ".incoming" / "lock", flags, 0o660)
+
+    def take(self, recording: UUID) -> bool:
+        """Lock a recording; false where another process has it."""
+        try:
+            self._lock(fcntl.F_WRLCK, recording.int & (1 << 62) - 1, 1)
+        except BlockingIOError:
+            return False
+        return True
+
+    def release(self) -> None:
+        """Let go of all recordings."""
+        self._lock(fcntl.F_UNLCK, 0, 0)
+
+    def close(self) -> None:
+        """Let go of all recordings, for good."""
+        os.close(self._descriptor)
+
+    def _lock(self, kind: int, start: int, length: int) -> None:
+        flock = struct.pack("hhqqi4x", kind, os.SEEK_SET, start, length, 0)
+        fcntl.fcntl(self._descriptor, fcntl.F_OFD_SETLK, flock)
 
 
 class Store:

@@ -3,13 +3,15 @@ encrypted.
 
 The order that makes it durable: bytes, fsync, rename, fsync of the directory, and only then the
 rows commit. A recording's row is locked from the claim to the commit, so each is fetched by one
-archiver at a time; whatever a crash interrupts is claimed again. Only public keys are at hand here:
-what is written can't be read back.
+archiver at a time; whatever a crash interrupts is claimed again. One that has lost its connection
+and does not know yet is kept apart by the store's Fence. Only public keys are at hand here: what is
+written can't be read back.
 """
 
 import logging
 import time
 from collections.abc import Callable
+from contextlib import ExitStack
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
@@ -18,7 +20,7 @@ from common import keys, pbx, seal
 from common.daemon import Life
 from common.db import Connection
 from common.messages import RecordingsListed
-from common.store import Store
+from common.store import Fence, Store
 from daemons.archiver import queries
 from daemons.archiver.batch import DISK_FULL, Batch, PbxDown
 
@@ -58,15 +60,17 @@ class Archiver:
         self._token_key = keys.load_credential("pbx.key")
         self._store = Store(settings.archive)
         self._directory = self._store.incoming(instance)
+        self._fence = Fence(settings.archive)
         self._connectors: dict[queries.Pbx, pbx.Connector] = {}
         self._turn = 0
         if left := self._store.clear_incoming(instance):
             log.warning("unfinished files of a killed run were removed", extra={"files": left})
 
     def close(self) -> None:
-        """End the conversations with all PBXs."""
+        """End the conversations with all PBXs and let go of the archive."""
         for source in list(self._connectors):
             self._drop(source)
+        self._fence.close()
 
     def on_listed(self, message: RecordingsListed) -> None:
         """Take it as a hint to look; the rows say what there is."""
@@ -98,11 +102,18 @@ class Archiver:
 
     def _batch(self, source: queries.Pbx, life: Life) -> bool:
         """Fetch and commit up to BATCH recordings; false when there was nothing left to claim."""
-        with self._db.transaction():
+        with ExitStack() as claimed, self._db.transaction():
             batch = Batch(
                 self._db, self._store, self._instance, self._settings.retry_seconds, self._now
             )
-            claims = queries.claim(self._db, source.id, self._now(), BATCH)
+            claimed.callback(self._fence.release)
+            claims = []
+            for claim in queries.claim(self._db, source.id, self._now(), BATCH):
+                if self._fence.take(claim.id):
+                    claims.append(claim)
+                else:
+                    batch.leave(claim)
+            queries.confirm(self._db)
             connector = self._connector(source)
             began, taken = time.monotonic(), 0
             for claim in claims:

@@ -95,6 +95,10 @@ class Batch:
             return fetched.stored.audio_size
         return 0
 
+    def leave(self, claim: queries.Claim) -> None:
+        """Leave a recording to an archiver that had it before us and has not ended yet."""
+        self._wait(claim, "transfer", Exception("another archiver has not let go of it yet"))
+
     def commit(self) -> None:
         """Make the files durable, then write their rows."""
         placed = self._durable([fetched for fetched in self._fetched if self._place(fetched)])

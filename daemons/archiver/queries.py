@@ -121,6 +121,14 @@ def claim(db: Connection, pbx_id: int, now: datetime, limit: int) -> list[Claim]
         ).fetchall()
 
 
+def confirm(db: Connection) -> None:
+    """See that the claimed rows are still locked. Raises OperationalError: the connection is lost.
+
+    Who claims one of them from now on finds its files locked too.
+    """
+    db.execute("SELECT 1")
+
+
 def previous(db: Connection, recording: UUID) -> Previous | None:
     """Return the file that a recording has."""
     with db.cursor(row_factory=class_row(Previous)) as cursor:

@@ -47,6 +47,7 @@ class Rig:
         )
         self.settings = archiver.Settings(dsn, "", self.root, reserve_mb=1, retry_seconds=60)
         self.archiver = archiver.Archiver(self.settings, connections["archiver"], 1, self.now)
+        self.connect_as = connect_as
         self.lives = {name: Life(name, name, dsn, connections[name]) for name in connections}
 
     def now(self) -> datetime:
@@ -91,7 +92,8 @@ class Rig:
         return self.db.execute(query, arguments).fetchall()
 
     def files(self) -> list[Path]:
-        return sorted(path for path in self.root.rglob("*") if path.is_file())
+        lock = self.root / ".incoming" / "lock"
+        return sorted(path for path in self.root.rglob("*") if path.is_file() and path != lock)
 
     def plaintext(self, remote_id: str) -> bytes:
         """Return what a stored recording decrypts to, with the master key."""

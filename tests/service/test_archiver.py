@@ -6,12 +6,16 @@ from datetime import timedelta
 from pathlib import Path
 from typing import Any
 
+import psycopg
 import pytest
 
+from common.daemon import Life
 from common.store import Store
+from daemons.archiver import batch
 from daemons.archiver.archiver import Archiver
 from simulators.pbx import client
 from tests.service.rig import Rig
+from tests.waiting import until
 
 
 def calls(sim: Any) -> dict[str, dict[str, Any]]:
@@ -43,6 +47,32 @@ def test_every_recording_is_stored_and_decrypts_to_what_the_pbx_served(rig: Rig,
     assert (
         rig.value("SELECT count(*) FROM recording_audio WHERE peaks IS NULL AND seconds > 0") == 0
     )
+
+
+def test_an_archiver_that_lost_its_connection_unawares_does_no_harm(
+    rig: Rig, sim: Any, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    connection = rig.connect_as("archiver")
+    pid = connection.info.backend_pid
+    slow = Archiver(rig.settings, connection, 2, rig.now)
+    rig.poll()
+
+    def commit(one: batch.Batch) -> None:
+        monkeypatch.undo()
+        rig.db.execute("SELECT pg_terminate_backend(%s)", [pid])
+        until(lambda: not rig.value("SELECT 1 FROM pg_locks WHERE pid = %s", pid))
+        rig.fetch()
+        one.commit()
+
+    monkeypatch.setattr(batch.Batch, "commit", commit)
+    with pytest.raises(psycopg.OperationalError):
+        slow.step(Life("archiver@2", "archiver", rig.settings.database, connection))
+    slow.close()
+    rig.offset = timedelta(hours=2)
+    rig.fetch()
+    assert len(rig.files()) == len(calls(sim))
+    for name, call in calls(sim).items():
+        assert hashlib.sha256(rig.plaintext(name)).hexdigest() == call["sha256"]
 
 
 def test_no_plaintext_is_in_any_file(rig: Rig, sim: Any) -> None:
