@@ -48,8 +48,8 @@ def installation(directory: Path, url: str) -> Iterator[Installation]:
 
 def callstash(ours: Installation, calls: int) -> float:
     """Return the seconds from the start of the poll to the last recording stored."""
+    ours.tool("poll-now", "10")
     with ours.connect() as connection:
-        connection.execute("UPDATE poll_schedule SET requested_at = now()")
         while True:
             row = connection.execute(
                 "SELECT (SELECT count(*) FROM recording_audio),"

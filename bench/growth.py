@@ -45,7 +45,7 @@ def poll(ours: Installation, pbx: client.Running) -> float:
     with ours.connect() as connection:
         pbx.control("add_calls", company="default", count=NEW, ago_s=600)
         before = datetime.now(UTC)
-        connection.execute("UPDATE poll_schedule SET requested_at = now()")
+        ours.tool("poll-now", "10")
         while True:
             row = connection.execute(
                 "SELECT (SELECT count(*) FROM recording WHERE stored_at >= %(t)s),"

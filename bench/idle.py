@@ -6,6 +6,7 @@ import time
 from pathlib import Path
 
 from bench.archive import ARCHIVERS, callstash, installation
+from devtools.process import free_port
 from devtools.stack import run_directory
 from simulators.pbx import client
 
@@ -59,8 +60,9 @@ def main() -> None:
     pbx = client.start("--scenario", "small")
     try:
         with installation(directory, pbx.url) as ours:
-            for name in ("poller", *(f"archiver@{n + 1}" for n in range(ARCHIVERS)), "web"):
+            for name in ("poller", *(f"archiver@{n + 1}" for n in range(ARCHIVERS))):
                 ours.start(name)
+            ours.start_web(f"127.0.0.1:{free_port()}")
             callstash(ours, len(pbx.control("offered")["calls"]))
             pbx.stop()
             pids = [pid for pid in family(os.getpid()) if kind(pid) != "other"]

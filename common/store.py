@@ -129,7 +129,7 @@ class Store:
 
     def place(self, incoming: Incoming, final: Path) -> None:
         """Rename a synced file to its place; `sync` makes that durable. Raises OSError."""
-        if final.parent not in self._durable:
+        if final.parent not in self._durable or not final.parent.is_dir():
             files.make_directories(final.parent, self.root)
             self._durable.add(final.parent)
         incoming.path.rename(final)

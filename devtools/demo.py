@@ -103,8 +103,7 @@ def _start(ours: Installation) -> str:
     for number in range(ARCHIVERS):
         ours.start(f"archiver@{number + 1}")
     address = f"127.0.0.1:{_web_port()}"
-    settings = ("-c", "python:webui.serving", "--bind", address)
-    ours.start("web", sys.executable, "-m", "gunicorn", *settings, "webui:create_app()")
+    ours.start_web(address)
     return f"http://{address}"
 
 

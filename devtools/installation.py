@@ -106,6 +106,11 @@ class Installation:
             command or module, log=self.directory / f"{name}.log", env=self.environment(process)
         )
 
+    def start_web(self, address: str) -> None:
+        """Start the web UI on `address`, such as `127.0.0.1:8080`."""
+        settings = ("-c", "python:webui.serving", "--bind", address)
+        self.start("web", sys.executable, "-m", "gunicorn", *settings, "webui:create_app()")
+
     def tend(self) -> list[str]:
         """Start again what ended, as systemd does, and return what that was.
 

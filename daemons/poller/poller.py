@@ -5,6 +5,7 @@ whatever was missed - a poll, a company, a row - is in the window of the next on
 """
 
 import logging
+import math
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
@@ -23,6 +24,7 @@ from daemons.poller import queries, schedule
 log = logging.getLogger(__name__)
 
 CHUNK = 2000  # rows inserted at a time
+WORTH, WAKE = 16, 8  # so many new recordings are worth waking an archiver, and so many of those
 STALLED = timedelta(minutes=10)  # without a download, a poll ends and counts the rest as failed
 
 
@@ -192,7 +194,7 @@ class Poller:
             queries.company_listed(self._db, poll.id, company.id, listed, new, error)
             if complete or not listing.refused:
                 queries.company_listed_until(self._db, company.id, until, complete)
-            if new:
+            for _ in range(min(WAKE, math.ceil(new / WORTH))):  # each message wakes one archiver
                 outbox.send(self._db, RecordingsListed(polled.id, company.id, poll.id, new))
         extra = {
             "pbx": polled.id,
