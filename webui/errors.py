@@ -8,6 +8,7 @@ from flask.typing import ResponseReturnValue
 from werkzeug.exceptions import HTTPException, TooManyRequests
 
 from common.errors import ArchiveError, CallStashError, KeyUnavailable
+from common.ffmpeg import DecoderFailed
 from webui import auth
 
 log = logging.getLogger(__name__)
@@ -75,6 +76,8 @@ def _recording(error: CallStashError) -> tuple[str, int]:
         return page(502, "The key to it does not open it; the journal of callstash-web says why.")
     if isinstance(error, ArchiveError):
         return page(502)
+    if isinstance(error, DecoderFailed):
+        return page(502, f"It is intact, but not made playable here: {error}. Download it.")
     return page(500, f"{error}.")
 
 

@@ -19,7 +19,8 @@ from common.db import Connection
 from common.errors import PbxError, TryLater, Unreachable, WrongToken
 from common.ids import uuid7
 from common.messages import PollerPbxChanged, PollerPollNow, RecordingsListed
-from daemons.poller import queries, schedule
+from daemons.poller import schedule
+from daemons.poller.queries import listings, polls
 
 log = logging.getLogger(__name__)
 
@@ -55,30 +56,30 @@ class Poller:
 
     def on_poll_now(self, message: PollerPollNow) -> None:
         """Poll as soon as the running poll of that PBX ends."""
-        queries.request(self._db, message.pbx)
+        polls.request(self._db, message.pbx)
         log.info("a poll was asked for", extra={"pbx": message.pbx, "by": message.by})
 
     def on_pbx_changed(self, message: PollerPbxChanged) -> None:
         """Make the schedule follow the settings of a PBX."""
-        changed = queries.pbx(self._db, message.pbx)
-        if message.pbx in queries.scheduled(self._db):
-            queries.reschedule(self._db, changed.id, self._following(changed))
+        changed = polls.pbx(self._db, message.pbx)
+        if message.pbx in polls.scheduled(self._db):
+            polls.reschedule(self._db, changed.id, self._following(changed))
         else:
             self._schedule_first(changed)
 
     def step(self, life: Life) -> bool:
         """List one company, begin one poll, or end those whose recordings are settled."""
-        known = queries.scheduled(self._db)
-        for new in queries.active_pbxs(self._db):
+        known = polls.scheduled(self._db)
+        for new in polls.active_pbxs(self._db):
             if new.id not in known:
                 self._schedule_first(new)
-        running = queries.running(self._db)
+        running = polls.running(self._db)
         for poll in running:
             if poll.state == "listing":
                 life.doing(f"polling PBX {poll.pbx_id}: listing")
                 self._list_one(poll, life)
                 return True
-        if due := queries.due(self._db, self._now()):
+        if due := polls.due(self._db, self._now()):
             life.doing(f"polling PBX {due.pbx_id}: reading its companies")
             self._begin(due)
             return True
@@ -90,17 +91,17 @@ class Poller:
         )
         return False
 
-    def _schedule_first(self, new: queries.Pbx) -> None:
+    def _schedule_first(self, new: polls.Pbx) -> None:
         when = schedule.first(self._now(), new.poll_minutes, new.poll_at, self._zone)
-        queries.schedule(self._db, new.id, when)
+        polls.schedule(self._db, new.id, when)
         log.info(
             "the first poll is due at %s", when.isoformat(timespec="minutes"), extra={"pbx": new.id}
         )
 
-    def _following(self, polled: queries.Pbx) -> datetime:
+    def _following(self, polled: polls.Pbx) -> datetime:
         return schedule.following(self._now(), polled.poll_minutes, polled.poll_at, self._zone)
 
-    def _connect(self, polled: queries.Pbx) -> pbx.Connector:
+    def _connect(self, polled: polls.Pbx) -> pbx.Connector:
         token = seal.unseal(self._token_key, polled.token_sealed, polled.uid.bytes).decode()
         return pbx.connect(
             polled.kind,
@@ -110,31 +111,31 @@ class Poller:
             timezone=polled.timezone,
         )
 
-    def _begin(self, due: queries.Due) -> None:
-        polled = queries.pbx(self._db, due.pbx_id)
+    def _begin(self, due: polls.Due) -> None:
+        polled = polls.pbx(self._db, due.pbx_id)
         extra: dict[str, object] = {"pbx": polled.id}
         try:
             with self._connect(polled) as connector:
                 companies = connector.list_companies()
         except PbxError as error:
             with self._db.transaction():
-                poll = queries.begin(self._db, polled.id, due.trigger)
+                poll = polls.begin(self._db, polled.id, due.trigger)
                 self._fail(polled, poll, due.failures, error)
             return
         with self._db.transaction():
-            poll = queries.begin(self._db, polled.id, due.trigger)
-            new, back = queries.note_companies(
+            poll = polls.begin(self._db, polled.id, due.trigger)
+            new, back = listings.note_companies(
                 self._db, poll, polled.id, [c.name for c in companies], [c.label for c in companies]
             )
-            queries.schedule(self._db, polled.id, self._following(polled), due.failures)
+            polls.schedule(self._db, polled.id, self._following(polled), due.failures)
         extra |= {"poll": poll, "companies": len(companies), "first_seen": new, "reactivated": back}
         log.info("poll started", extra=extra)
 
-    def _fail(self, polled: queries.Pbx, poll: int, failures: int, error: PbxError) -> None:
+    def _fail(self, polled: polls.Pbx, poll: int, failures: int, error: PbxError) -> None:
         following = self._following(polled)
         again = schedule.retry(self._now(), following, failures + 1)
-        queries.fail(self._db, poll, str(error))
-        queries.schedule(self._db, polled.id, again, failures + 1)
+        polls.fail(self._db, poll, str(error))
+        polls.schedule(self._db, polled.id, again, failures + 1)
         log.error(
             "poll failed, the next one is at %s: %s",
             again.isoformat(timespec="minutes"),
@@ -142,24 +143,26 @@ class Poller:
             extra={"pbx": polled.id, "poll": poll},
         )
 
-    def _list_one(self, poll: queries.Poll, life: Life) -> None:
-        company = queries.unlisted(self._db, poll.id)
+    def _list_one(self, poll: polls.Poll, life: Life) -> None:
+        company = listings.unlisted(self._db, poll.id)
         if company is None:
-            queries.fetching(self._db, poll.id)
+            polls.fetching(self._db, poll.id)
             return
         if not company.has_key:
-            master = queries.public_key(self._db, "master")
-            queries.add_key(self._db, company.id, keys.generate_company_key(company.uid, 1, master))
+            master = listings.public_key(self._db, "master")
+            listings.add_key(
+                self._db, company.id, keys.generate_company_key(company.uid, 1, master)
+            )
             log.info("key pair made", extra={"pbx": poll.pbx_id, "company": company.id})
-        polled = queries.pbx(self._db, poll.pbx_id)
+        polled = polls.pbx(self._db, poll.pbx_id)
         try:
             self._list(polled, poll, company, life)
         except (Unreachable, WrongToken, TryLater) as error:  # the other companies would fail alike
             with self._db.transaction():
-                failures = queries.failures(self._db, polled.id)
+                failures = polls.failures(self._db, polled.id)
                 self._fail(polled, poll.id, failures, error)
         except PbxError as error:
-            queries.company_failed(self._db, poll.id, company.id, str(error))
+            listings.company_failed(self._db, poll.id, company.id, str(error))
             log.error(
                 "a company could not be listed: %s",
                 error,
@@ -167,7 +170,7 @@ class Poller:
             )
 
     def _list(
-        self, polled: queries.Pbx, poll: queries.Poll, company: queries.Company, life: Life
+        self, polled: polls.Pbx, poll: polls.Poll, company: listings.Company, life: Life
     ) -> None:
         until = self._now()
         since, complete = schedule.window(until, company.listed_until, company.complete_at)
@@ -176,7 +179,7 @@ class Poller:
             listing = connector.list_recordings(company.name, since, until)
             for rows in _chunks(listing):
                 with self._db.transaction():
-                    new += queries.list_recordings(
+                    new += listings.list_recordings(
                         self._db,
                         poll.id,
                         polled.id,
@@ -191,9 +194,9 @@ class Poller:
         if listing.refused:
             error = f"{len(listing.refused)} rows can't be used, such as: {listing.refused[0]}"
         with self._db.transaction():
-            queries.company_listed(self._db, poll.id, company.id, listed, new, error)
+            listings.company_listed(self._db, poll.id, company.id, listed, new, error)
             if complete or not listing.refused:
-                queries.company_listed_until(self._db, company.id, until, complete)
+                listings.company_listed_until(self._db, company.id, until, complete)
             for _ in range(min(WAKE, math.ceil(new / WORTH))):  # each message wakes one archiver
                 outbox.send(self._db, RecordingsListed(polled.id, company.id, poll.id, new))
         extra = {
@@ -212,24 +215,24 @@ class Poller:
                 "the PBX keeps another time than %s", polled.timezone, extra={"pbx": polled.id}
             )
 
-    def _settle(self, poll: queries.Poll) -> bool:
+    def _settle(self, poll: polls.Poll) -> bool:
         """End a poll whose recordings are all stored or tried, or that has stalled."""
-        last = queries.last_progress(self._db, poll.id) or poll.listed_at or poll.started_at
-        if queries.untried(self._db, poll.id) and self._now() - last < STALLED:
+        last = polls.last_progress(self._db, poll.id) or poll.listed_at or poll.started_at
+        if polls.untried(self._db, poll.id) and self._now() - last < STALLED:
             return False
         with self._db.transaction():
-            unlisted = queries.errors(self._db, poll.id)
-            error = queries.why_waiting(self._db, poll.id)
+            unlisted = polls.errors(self._db, poll.id)
+            error = polls.why_waiting(self._db, poll.id)
             if unlisted:
                 error = f"{unlisted} companies could not be listed"
-            failed = queries.finish(self._db, poll.id, error)
+            failed = polls.finish(self._db, poll.id, error)
             if unlisted:
-                polled = queries.pbx(self._db, poll.pbx_id)
-                failures = queries.failures(self._db, poll.pbx_id) + 1
+                polled = polls.pbx(self._db, poll.pbx_id)
+                failures = polls.failures(self._db, poll.pbx_id) + 1
                 again = schedule.retry(self._now(), self._following(polled), failures)
-                queries.reschedule(self._db, poll.pbx_id, again, failures)
+                polls.reschedule(self._db, poll.pbx_id, again, failures)
             else:
-                queries.succeeded(self._db, poll.pbx_id)
+                polls.succeeded(self._db, poll.pbx_id)
         extra = {"pbx": poll.pbx_id, "poll": poll.id, "failed": failed}
         if error:
             log.error("poll finished, but %s", error, extra=extra)

@@ -281,3 +281,15 @@ def test_a_key_that_does_not_open_the_recording_is_said_and_reported(
     db.execute("UPDATE company_key SET private_sealed = NULL")
     assert sysadmin.get(f"/recordings/{recording}/audio").status_code == 502
     assert [row[1] for row in audit()] == ["login", "recording.refused", "recording.refused"]
+
+
+def test_a_codec_without_its_decoder_is_said_and_the_original_can_be_had(
+    sysadmin: Browser, archive: Archive, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    recording, audio = archive.stored(archive.company())
+    archive.db.execute("UPDATE recording_audio SET codec = 'gsm'")
+    monkeypatch.setenv("PATH", "/nonexistent")
+    answer = sysadmin.get(f"/recordings/{recording}/audio")
+    assert answer.status_code == 502
+    assert "install the package ffmpeg" in answer.text
+    assert sysadmin.get(f"/recordings/{recording}/original").data == audio
