@@ -23,6 +23,7 @@ from simulators.pbx import client
 
 ARCHIVERS = 4
 ROUNDS = 3
+CALLS = 1000  # enough that the start of a poll does not count
 
 
 @contextmanager
@@ -71,8 +72,8 @@ def empty(ours: Installation) -> None:
         )
         connection.execute("UPDATE company SET listed_until = NULL, complete_at = NULL")
         connection.execute("CHECKPOINT")
-    for company in ours.archive.glob("[0-9]*"):
-        shutil.rmtree(company)
+    for company in ours.archive.glob("[0-9]*"):  # ext4 is slow for a while where much was removed
+        company.rename(company.with_name(f"old-{time.monotonic_ns()}"))
     os.sync()
 
 
@@ -83,7 +84,10 @@ def curl(directory: Path, urls: list[str]) -> float:
         "".join(f'url = "{url}"\noutput = "{directory}/{n}"\n' for n, url in enumerate(urls))
     )
     began = time.monotonic()
-    subprocess.run(["curl", "-sS", "--fail", "-Z", "--parallel-max", "4", "-K", fetch], check=True)
+    subprocess.run(
+        ["curl", "-sS", "--no-progress-meter", "--fail", "-Z", "--parallel-max", "4", "-K", fetch],
+        check=True,
+    )
     for number in range(len(urls)):
         with (directory / str(number)).open("rb") as file:
             os.fsync(file.fileno())
@@ -116,6 +120,8 @@ def fresh(directory: Path) -> Path:
 def compare(directory: Path, mix: str, calls: int) -> None:
     """Measure the three in turn, ROUNDS times, and print medians and ratios."""
     pbx = client.start("--scenario", "bench", "--mix", mix, "--calls", str(calls))
+    directory = directory / mix
+    directory.mkdir()
     try:
         offered = pbx.control("offered")["calls"]
         total = sum(call["size"] for call in offered)
@@ -123,7 +129,7 @@ def compare(directory: Path, mix: str, calls: int) -> None:
         urls = [plain + call["file"] for call in offered]
         with urlopen(plain) as listing:
             listing.read()
-        with installation(directory / mix, pbx.url) as ours:
+        with installation(directory / "callstash", pbx.url) as ours:
             for name in ("poller", *(f"archiver@{n + 1}" for n in range(ARCHIVERS))):
                 ours.start(name)
             contenders: dict[str, Callable[[], float]] = {
@@ -134,6 +140,7 @@ def compare(directory: Path, mix: str, calls: int) -> None:
             _print(mix, offered, total, _measure(contenders, ours))
     finally:
         pbx.stop()
+        shutil.rmtree(directory)
 
 
 def _measure(
@@ -164,8 +171,8 @@ def main() -> None:
     directory = run_directory(Path("var/bench").absolute())
     directory.mkdir(parents=True)
     try:
-        compare(directory, "uniform", 600)
-        compare(directory, "mixed", 600)
+        compare(directory, "uniform", CALLS)
+        compare(directory, "mixed", CALLS)
     finally:
         shutil.rmtree(directory, ignore_errors=True)
 
