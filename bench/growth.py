@@ -42,22 +42,24 @@ def grow(ours: Installation, size: int) -> None:
 
 def poll(ours: Installation, pbx: client.Running) -> float:
     """Offer NEW recordings, poll, and return the seconds until the last of them is stored."""
+    pbx.control("add_calls", company="default", count=NEW, ago_s=600)
     with ours.connect() as connection:
-        pbx.control("add_calls", company="default", count=NEW, ago_s=600)
         before = datetime.now(UTC)
         ours.tool("poll-now", "10")
+        seconds = 0.0
         while True:
             row = connection.execute(
-                "SELECT (SELECT count(*) FROM recording WHERE stored_at >= %(t)s),"
-                " (SELECT extract(epoch FROM clock_timestamp() - min(started_at)) FROM poll"
-                " WHERE started_at >= %(t)s),"
-                " NOT EXISTS (SELECT FROM poll WHERE finished_at IS NULL)",
-                {"t": before},
+                "SELECT coalesce(sum(t.stored), 0), extract(epoch FROM clock_timestamp() -"
+                " min(p.started_at)), bool_and(p.finished_at IS NOT NULL) FROM poll p"
+                " LEFT JOIN poll_tally t ON t.poll_id = p.id WHERE p.started_at >= %s",
+                [before],
             ).fetchone()
             assert row is not None
-            if row[0] >= NEW and row[2]:
-                return float(row[1])
-            time.sleep(0.02)
+            if row[0] >= NEW and not seconds:
+                seconds = float(row[1])
+            if seconds and row[2]:
+                return seconds
+            time.sleep(0.005)
 
 
 def main() -> None:
