@@ -57,7 +57,7 @@ class Bus:
 
     def pump(self, seconds: float) -> bool:
         """Wait at most `seconds` for deliveries, handle those that came, say whether any did."""
-        if not self._connect():
+        if not self.connect():
             time.sleep(min(seconds, max(0.0, self._next_try - time.monotonic())))
             return False
         try:
@@ -114,7 +114,8 @@ class Bus:
             except _DOWN as error:
                 log.debug("closing: %s", error)
 
-    def _connect(self) -> bool:
+    def connect(self) -> bool:
+        """Say whether there is a connection; make one unless it is too early to try again."""
         if self._channel is not None:
             return True
         if time.monotonic() < self._next_try:

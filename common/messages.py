@@ -57,6 +57,30 @@ class PollerPbxChanged:
     pbx: int
 
 
+@message("poller.answer.v1")
+@dataclasses.dataclass(frozen=True)
+class PollerAnswer:
+    """Do and answer a command (common/commands.py). From the web UI."""
+
+    command: UUID
+
+
+@message("housekeeper.answer.v1")
+@dataclasses.dataclass(frozen=True)
+class HousekeeperAnswer:
+    """Do and answer a command (common/commands.py). From the web UI."""
+
+    command: UUID
+
+
+@message("notifier.answer.v1")
+@dataclasses.dataclass(frozen=True)
+class NotifierAnswer:
+    """Do and answer a command (common/commands.py). From the web UI."""
+
+    command: UUID
+
+
 def topic_of(msg: object) -> str:
     """Return the topic of a message."""
     return str(type(msg).topic)  # type: ignore[attr-defined]

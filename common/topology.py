@@ -7,15 +7,24 @@ arguments can't be changed later: other arguments need another queue name.
 
 from typing import Any
 
-from common.messages import PollerPbxChanged, PollerPollNow, RecordingsListed
+from common.messages import (
+    HousekeeperAnswer,
+    NotifierAnswer,
+    PollerAnswer,
+    PollerPbxChanged,
+    PollerPollNow,
+    RecordingsListed,
+)
 
 EXCHANGE = "callstash"
 DEAD = "callstash.dead"
 DELIVERY_LIMIT = 10  # RabbitMQ 3.x has none by itself
 
 CONSUMERS: dict[str, tuple[type[Any], ...]] = {
-    "poller": (PollerPollNow, PollerPbxChanged),
+    "poller": (PollerPollNow, PollerPbxChanged, PollerAnswer),
     "archiver": (RecordingsListed,),
+    "housekeeper": (HousekeeperAnswer,),
+    "notifier": (NotifierAnswer,),
 }
 
 

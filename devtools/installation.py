@@ -20,7 +20,13 @@ import psycopg
 from devtools.process import spawn
 
 ROOT = Path(__file__).parents[1]
-CREDENTIALS = {"poller": ("pbx.key",), "archiver": ("pbx.key",), "web": ("master.key",)}
+CREDENTIALS: dict[str, tuple[str, ...]] = {
+    "poller": ("pbx.key",),
+    "archiver": ("pbx.key",),
+    "housekeeper": (),
+    "notifier": ("mail.key",),
+    "web": ("master.key",),
+}
 CONFIG = """\
 [common]
 database = "{dsn}"

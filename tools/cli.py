@@ -60,9 +60,9 @@ def migrate() -> None:
 @cli.command()
 @click.option("--credentials", required=True, type=click.Path(file_okay=False, path_type=Path))
 def init(credentials: Path) -> None:
-    """Make the master key and the key for PBX tokens, where they are missing."""
+    """Make the master key and those for PBX tokens and mail passwords, where they are missing."""
     with _database() as connection:
-        for name in ("master", "pbx"):
+        for name in ("master", "pbx", "mail"):
             with connection.transaction():
                 connection.execute("LOCK TABLE sealing_key IN EXCLUSIVE MODE")
                 known = connection.execute(

@@ -7,7 +7,7 @@ from flask import Flask, Response, g
 
 from common import config, db, journal, keys
 from common.store import Store
-from webui import assets, auth, errors, policy, words
+from webui import assets, auth, errors, menu, policy, words
 from webui.database import Database
 from webui.playback import KeyRing
 from webui.settings import Settings, Shared
@@ -39,6 +39,7 @@ def create_app(settings: Settings | None = None, master_key: bytes | None = None
             db.check_schema(connection)
     app = Flask(__name__, static_folder=None)
     app.config.update(MAX_CONTENT_LENGTH=64 * 1024, MAX_FORM_PARTS=50)
+    app.jinja_env.tests["route"] = lambda endpoint: endpoint in app.view_functions
     app.jinja_env.trim_blocks = app.jinja_env.lstrip_blocks = True
     app.extensions["callstash"] = Shared(
         settings,
@@ -58,6 +59,10 @@ def create_app(settings: Settings | None = None, master_key: bytes | None = None
         lambda: {
             "user": g.get("user"),
             "csrf": auth.csrf,
+            "notice": auth.notice,
+            "menu": menu.entries,
+            "MAIN": menu.MAIN,
+            "SETTINGS": menu.SETTINGS,
             "asset": assets.address,
         }
     )

@@ -109,6 +109,32 @@ def _find() -> User | None:
     return User(account, digest)
 
 
+def account() -> str:
+    """Return the account that is logged in; "nobody" on pages that need no login."""
+    known = user()
+    return known.account if known else "nobody"
+
+
+def note(db: Connection, action: str, subject: str, **detail: object) -> None:
+    """Append to the audit log what this request does."""
+    accounts.note(db, account(), action, subject, address(), **detail)
+
+
+def say(text: str) -> None:
+    """Have the next page of this browser say something once, such as that it was saved."""
+    known = user()
+    if known is not None:
+        accounts.set_notice(connection(), known.token_sha256, text)
+
+
+def notice() -> str | None:
+    """Return what this page says once."""
+    known = g.get("user")
+    if known is None or LIVE in request.headers or g.get("is_error_page"):
+        return None
+    return accounts.take_notice(connection(), known.token_sha256)
+
+
 def enforce() -> BaseResponse | None:
     """Let a request through only as the policy of its route says; runs before every view."""
     if request.endpoint is None:

@@ -40,6 +40,7 @@ WORDS = {
 
 def page(status: int, detail: str | None = None) -> tuple[str, int]:
     """Return the page of an error; `detail` replaces the standing advice."""
+    g.is_error_page = True
     title, advice = WORDS.get(status, WORDS[500 if status >= 500 else 400])
     return render_template(
         "error.html", status=status, title=title, advice=detail or advice

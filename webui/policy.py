@@ -16,12 +16,14 @@ class Policy(Enum):
     """What a route needs."""
 
     PUBLIC = auto()  # nothing: the login page and files without data
+    OWN = auto()  # to look after one's own account
     SEE = auto()  # to read settings, states and lists of calls
     MANAGE = auto()  # to change or start something
     HEAR = auto()  # anything that comes from the sound of a recording
 
 
 _ACCOUNTS = {
+    Policy.OWN: frozenset({"sysadmin", "admin"}),
     Policy.SEE: frozenset({"sysadmin", "admin"}),
     Policy.MANAGE: frozenset({"sysadmin"}),
     Policy.HEAR: frozenset({"sysadmin"}),

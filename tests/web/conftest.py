@@ -44,7 +44,7 @@ def accounts(db: Connection) -> dict[str, str]:
 @pytest.fixture
 def app(dsn: str, archive: Archive) -> Iterator[Flask]:
     """The application."""
-    settings = Settings(dsn, "amqp://nowhere", archive.store.root, timezone="Europe/London")
+    settings = Settings(dsn, "amqp://127.0.0.1:1", archive.store.root, timezone="Europe/London")
     app = create_app(settings, MASTER)
     yield app
     app.extensions["callstash"].database.close()

@@ -42,6 +42,21 @@ def touch_session(db: Connection, token: bytes) -> None:
     )
 
 
+def set_notice(db: Connection, token: bytes, text: str) -> None:
+    """Keep what the next page of a session says once."""
+    db.execute("UPDATE session SET notice = %s WHERE token_sha256 = %s", [text, token])
+
+
+def take_notice(db: Connection, token: bytes) -> str | None:
+    """Return what a page of a session says once, and forget it."""
+    row = db.execute(
+        "UPDATE session s SET notice = NULL FROM session old WHERE s.token_sha256 = %s"
+        " AND old.token_sha256 = s.token_sha256 AND old.notice IS NOT NULL RETURNING old.notice",
+        [token],
+    ).fetchone()
+    return str(row[0]) if row else None
+
+
 def end_session(db: Connection, token: bytes) -> None:
     """Delete a session."""
     db.execute("DELETE FROM session WHERE token_sha256 = %s", [token])

@@ -4,7 +4,7 @@ from collections import defaultdict
 from datetime import datetime
 from uuid import UUID
 
-from flask import Blueprint, abort, redirect, render_template, request, url_for
+from flask import Blueprint, abort, redirect, render_template, url_for
 from werkzeug.wrappers import Response
 
 from webui import auth, commands, cursor
@@ -41,7 +41,6 @@ def page(pbx_id: int) -> str:
         history=[poll for poll in history if poll.finished_at],
         found=found,
         groups=polls.waiting_groups(db, pbx_id),
-        asked="asked" in request.args and not running,
     )
 
 
@@ -67,9 +66,9 @@ def waiting(pbx_id: int) -> str:
 @requires(Policy.MANAGE)
 def poll(pbx_id: int) -> Response:
     """Ask for a poll now."""
-    pbx, user = _pbx(pbx_id), auth.user()
-    assert user is not None
+    pbx = _pbx(pbx_id)
     if pbx.state != "active":
         abort(409, "This PBX is suspended: it is not polled.")
-    commands.poll_now(connection(), pbx_id, user.account, auth.address())
-    return redirect(url_for("pbx.page", pbx_id=pbx_id, asked=""), 303)
+    commands.poll_now(connection(), pbx_id)
+    auth.say("A poll was asked for. It starts as soon as a running one ends.")
+    return redirect(url_for("pbx.page", pbx_id=pbx_id), 303)

@@ -1,0 +1,50 @@
+"""The menus: who sees which entry follows from the policies of the pages behind them."""
+
+from dataclasses import dataclass
+
+from flask import current_app, g, request, url_for
+
+from webui.policy import allows
+
+MAIN = (
+    ("Home", "home.page"),
+    ("Companies", "companies.page"),
+    ("Legal holds", "holds.page"),
+    ("Audit log", "audit.page"),
+    ("System", "system.page"),
+    ("Settings", "mail.server"),
+)
+SETTINGS = (
+    ("E-mail server", "mail.server"),
+    ("Notifications", "mail.general"),
+    ("Licence", "licence.page"),
+    ("Administrators", "administrators.page"),
+)
+
+
+@dataclass(frozen=True)
+class Entry:
+    """A line of a menu; `here` where the page that is shown stands below it."""
+
+    label: str
+    address: str
+    here: bool
+
+
+def entries(lines: tuple[tuple[str, str], ...]) -> list[Entry]:
+    """Return the lines of a menu that the one who is logged in may use."""
+    user = g.get("user")
+    settings = {endpoint.split(".")[0] for _, endpoint in SETTINGS}
+    found = []
+    for label, endpoint in lines:
+        view = current_app.view_functions.get(endpoint)
+        if view is None or user is None or not allows(view.policy, user.account):  # type: ignore[attr-defined]
+            continue
+        if lines is SETTINGS:
+            here = request.endpoint == endpoint
+        elif label == "Settings":
+            here = request.blueprint in settings
+        else:
+            here = request.blueprint == endpoint.split(".")[0]
+        found.append(Entry(label, url_for(endpoint), here))
+    return found
