@@ -1,0 +1,43 @@
+"""The housekeeper: chores that keep the archive in order, each a bounded piece at a time."""
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from pathlib import Path
+
+from common.daemon import Life
+from common.db import Connection
+from common.messages import HousekeeperAnswer
+
+Chore = Callable[[Life], bool]
+
+
+@dataclass(frozen=True)
+class Settings:
+    """The housekeeper's part of callstash.toml."""
+
+    database: str
+    broker: str
+    archive: Path
+
+
+class Housekeeper:
+    """Handlers and steps of callstash-housekeeper."""
+
+    def __init__(
+        self,
+        settings: Settings,
+        db: Connection,
+        now: Callable[[], datetime] = lambda: datetime.now(UTC),
+    ) -> None:
+        self._settings = settings
+        self._db = db
+        self._now = now
+        self._chores: tuple[Chore, ...] = ()
+
+    def on_answer(self, _message: HousekeeperAnswer) -> None:
+        """Wake up: the step does the command."""
+
+    def step(self, life: Life) -> bool:
+        """Do what is due of each chore, and say whether there is more."""
+        return any([chore(life) for chore in self._chores])
