@@ -27,8 +27,8 @@ CALLS = 1000  # enough that the start of a poll does not count
 
 
 @contextmanager
-def installation(directory: Path, url: str) -> Iterator[Installation]:
-    """A CallStash of real processes that has the PBX at `url` and has not polled it yet."""
+def installation(directory: Path, url: str | None = None) -> Iterator[Installation]:
+    """A CallStash of real processes with the PBX at `url`, if any, which it has not polled yet."""
     stack = Stack(directory / "stack", fsync=True)
     stack.start()
     try:
@@ -38,7 +38,8 @@ def installation(directory: Path, url: str) -> Iterator[Installation]:
             directory / "ours", stack.postgres.dsn("callstash"), stack.rabbitmq.url(),
             directory / "ours" / "companies",
         )  # fmt: skip
-        ours.tool("add-pbx", "--name", "Bench", url, stdin=client.KEY)
+        if url:
+            ours.tool("add-pbx", "--name", "Bench", url, stdin=client.KEY)
         try:
             yield ours
         finally:
