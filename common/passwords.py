@@ -14,6 +14,11 @@ from common.errors import CallStashError
 MINIMUM = 8
 LONG = 15  # from here on length is enough (NIST SP 800-63B)
 MAXIMUM = 1024
+FACTORY = "password"
+RULE = (
+    f"At least {MINIMUM} characters with an upper-case letter, a lower-case letter and a digit,"
+    f" or at least {LONG} characters."
+)
 
 _HASHER = PasswordHasher(time_cost=3, memory_cost=65536, parallelism=4, hash_len=32)
 _AT_ONCE = threading.BoundedSemaphore(2)  # each takes 64 MiB
@@ -66,11 +71,37 @@ def verify(password_hash: str | None, password: str) -> bool:
 def set_password(db: Connection, name: str, password: str) -> None:
     """Give an administrator a password and end that account's sessions. Raises WeakPassword."""
     check(password)
+    hashed = _HASHER.hash(password)
     with db.transaction():
         db.execute(
-            "INSERT INTO account (name, password_hash) VALUES (%s, %s) ON CONFLICT (name)"
-            " DO UPDATE SET password_hash = excluded.password_hash, changed_at = now()",
-            [name, _HASHER.hash(password)],
+            "INSERT INTO account (name, password_hash) VALUES (%s, %s) ON CONFLICT (name) DO UPDATE"
+            " SET password_hash = excluded.password_hash, changed_at = now(), factory = false",
+            [name, hashed],
         )
         db.execute("DELETE FROM session WHERE account = %s", [name])
         db.execute("DELETE FROM login_failure WHERE name = %s", [name])
+
+
+def set_factory(db: Connection, name: str, *, only_if_missing: bool = False) -> bool:
+    """Set an administrator back to the factory password; say whether that changed anything.
+
+    The second factor is off and that account's sessions end. The password opens nothing but the
+    page that sets another.
+    """
+    conflict = (
+        "NOTHING"
+        if only_if_missing
+        else "UPDATE SET password_hash = excluded.password_hash, changed_at = now(),"
+        " factory = true, totp_sealed = NULL, totp_step = 0"
+    )
+    hashed = _HASHER.hash(FACTORY)
+    with db.transaction():
+        changed = db.execute(
+            "INSERT INTO account (name, password_hash, factory) VALUES (%s, %s, true)"
+            f" ON CONFLICT (name) DO {conflict}",
+            [name, hashed],
+        ).rowcount
+        if changed:
+            db.execute("DELETE FROM session WHERE account = %s", [name])
+            db.execute("DELETE FROM login_failure WHERE name = %s", [name])
+    return bool(changed)

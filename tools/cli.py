@@ -16,6 +16,8 @@ from common import __version__, config, db, journal, keys, outbox, passwords, pb
 from common.errors import CallStashError, ConfigError
 from common.messages import PollerPbxChanged, PollerPollNow
 
+ACCOUNTS = ("sysadmin", "admin")
+
 
 @dataclass(frozen=True)
 class Settings:
@@ -60,7 +62,7 @@ def migrate() -> None:
 @cli.command()
 @click.option("--credentials", required=True, type=click.Path(file_okay=False, path_type=Path))
 def init(credentials: Path) -> None:
-    """Make the master key and those for PBX tokens and mail passwords, where they are missing."""
+    """Make the keys (master, PBX tokens, mail) and the accounts, where they are missing."""
     with _database() as connection:
         for name in ("master", "pbx", "mail"):
             with connection.transaction():
@@ -81,6 +83,9 @@ def init(credentials: Path) -> None:
                     connection.execute(
                         "INSERT INTO sealing_key (name, public_key) VALUES (%s, %s)", [name, public]
                     )
+        for account in ACCOUNTS:
+            if passwords.set_factory(connection, account, only_if_missing=True):
+                click.echo(f"made the account {account} with the factory password")
 
 
 @cli.command("add-pbx")
@@ -156,7 +161,7 @@ def poll_now(pbx_id: int) -> None:
 
 
 @cli.command()
-@click.argument("account", type=click.Choice(["sysadmin", "admin"]))
+@click.argument("account", type=click.Choice(ACCOUNTS))
 def passwd(account: str) -> None:
     """Set the password of a web administrator; it is read from standard input."""
     stdin = click.get_text_stream("stdin")
@@ -168,3 +173,19 @@ def passwd(account: str) -> None:
     with _database() as connection:
         passwords.set_password(connection, account, password)
     click.echo(f"the password of {account} is set")
+
+
+@cli.command()
+@click.argument("account", type=click.Choice(ACCOUNTS))
+def resetpwd(account: str) -> None:
+    """Set a web administrator back to the factory password, without a second factor."""
+    with _database() as connection, connection.transaction():
+        passwords.set_factory(connection, account)
+        connection.execute(
+            "INSERT INTO audit (actor, action, subject) VALUES (%s, 'account.reset', %s)",
+            [f"console:{os.environ.get('SUDO_USER', 'root')}", f"account:{account}"],
+        )
+    click.echo(
+        f"{account} has the password '{passwords.FACTORY}' again, which only opens the page that"
+        " sets another. All its sessions are ended and its second factor is off."
+    )

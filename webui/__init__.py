@@ -11,7 +11,7 @@ from webui import assets, auth, errors, menu, policy, words
 from webui.database import Database
 from webui.playback import KeyRing
 from webui.settings import Settings, Shared
-from webui.views import company, home, login, media, pbx, recording
+from webui.views import account, administrators, audit, company, home, login, media, pbx, recording
 
 HEADERS = {
     "Content-Security-Policy": (
@@ -47,7 +47,9 @@ def create_app(settings: Settings | None = None, master_key: bytes | None = None
         Store(settings.archive),
         KeyRing(master_key or keys.load_credential("master.key")),
     )
-    for views in (assets, login, home, pbx, company, recording, media):
+    for views in (
+        assets, login, home, pbx, company, recording, media, account, administrators, audit,
+    ):  # fmt: skip
         app.register_blueprint(views.routes)
     words.register(app)
     errors.register(app)

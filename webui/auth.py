@@ -11,6 +11,7 @@ import math
 import secrets
 from dataclasses import dataclass
 from typing import Any
+from uuid import UUID
 
 from flask import Response, abort, current_app, g, redirect, request, url_for
 from werkzeug.wrappers import Response as BaseResponse
@@ -18,9 +19,10 @@ from werkzeug.wrappers import Response as BaseResponse
 from common import passwords
 from common.db import Connection
 from common.errors import CallStashError
+from webui import factor
 from webui.policy import Policy, allows
 from webui.queries import accounts
-from webui.settings import Settings, connection, shared
+from webui.settings import connection, shared
 
 COOKIE = "__Host-callstash"
 LIVE = "X-CallStash-Live"  # a page that refreshes itself is not a person at work
@@ -47,6 +49,7 @@ class User:
 
     account: str
     token_sha256: bytes
+    session: UUID
 
     def may(self, policy: Policy) -> bool:
         """Say whether this user may use routes with this policy."""
@@ -87,26 +90,30 @@ def csrf() -> str:
     return hmac.digest(token().encode(), b"callstash form", "sha256").hex()
 
 
-def user() -> User | None:
-    """Return who is logged in."""
-    if "user" not in g:
-        g.user = _find()
-    found: User | None = g.user
+def session() -> accounts.Session | None:
+    """Return the session of this browser, also one that is not open yet."""
+    if "session" not in g:
+        g.session = _find() if COOKIE in request.cookies else None
+    found: accounts.Session | None = g.session
     return found
 
 
-def _find() -> User | None:
-    if COOKIE not in request.cookies:
-        return None
+def _find() -> accounts.Session | None:
     settings, db, digest = shared().settings, connection(), _hash(token())
-    account = accounts.session_account(
-        db, digest, settings.session_idle_minutes, settings.session_hours
-    )
-    if account is None:
-        return None
-    if LIVE not in request.headers:
+    found = accounts.session(db, digest, settings.session_idle_minutes, settings.session_hours)
+    if found is not None and LIVE not in request.headers:
         accounts.touch_session(db, digest)
-    return User(account, digest)
+    return found
+
+
+def user() -> User | None:
+    """Return who is logged in."""
+    if "user" not in g:
+        found = session()
+        is_open = found is not None and found.step == "open"
+        g.user = User(found.account, found.token_sha256, found.id) if found and is_open else None
+    known: User | None = g.user
+    return known
 
 
 def account() -> str:
@@ -135,6 +142,15 @@ def notice() -> str | None:
     return accounts.take_notice(connection(), known.token_sha256)
 
 
+def _here() -> str | None:
+    return request.full_path.rstrip("?") if request.method == "GET" else None
+
+
+def _way_in() -> str:
+    begun = session()
+    return f"login.{begun.step}" if begun else "login.form"
+
+
 def enforce() -> BaseResponse | None:
     """Let a request through only as the policy of its route says; runs before every view."""
     if request.endpoint is None:
@@ -144,8 +160,7 @@ def enforce() -> BaseResponse | None:
     if needed is not Policy.PUBLIC and user() is None:
         if not view.is_page or LIVE in request.headers:
             abort(401)
-        here = request.full_path.rstrip("?") if request.method == "GET" else None
-        return redirect(url_for("login.form", next=here), 303)
+        return redirect(url_for(_way_in(), next=_here()), 303)
     if request.method not in ("GET", "HEAD", "OPTIONS") and not hmac.compare_digest(
         request.form.get("csrf", "").encode(), csrf().encode()
     ):
@@ -169,7 +184,9 @@ def _wait(failures: int, free: int, longest: int, since: float) -> int:
     return max(0, math.ceil(min(longest, 1 << min(failures - free + 1, 16)) - since))
 
 
-def _count(db: Connection, name: str, network: str | None) -> None:
+def count(db: Connection, name: str) -> int:
+    """Count an attempt as failed before it is looked at, and return its id. Raises Throttled."""
+    network = _network(address())
     with db.transaction():
         accounts.one_login_at_a_time(db)
         known = accounts.failures(db, name, network)
@@ -179,28 +196,80 @@ def _count(db: Connection, name: str, network: str | None) -> None:
         )
         if seconds:
             raise Throttled(seconds)
-        accounts.add_failure(db, name, network)
+        return accounts.add_failure(db, name, network)
 
 
-def log_in(db: Connection, settings: Settings, name: str, password: str) -> None:
-    """Begin a session of an administrator for this browser. Raises LoginRefused."""
-    name, source = name.strip().casefold()[:64].replace("\0", ""), address()
-    _count(db, name, _network(source))
-    known = accounts.password_hash(db, name)
-    if not passwords.verify(known, password):
+def log_in(db: Connection, name: str, password: str) -> str:
+    """Begin a session of an administrator for this browser and return the step that it lacks to be
+    open: 'password', 'code', or 'open' where it lacks none. Raises LoginRefused.
+    """
+    name = name.strip().casefold()[:64].replace("\0", "")
+    failure = count(db, name)
+    known = accounts.account(db, name)
+    if not passwords.verify(known.password_hash if known else None, password) or known is None:
         # what was typed as an unknown name may be a password: it is not written down
-        accounts.note(db, name if known else "unknown", "login.failed", "", source)
+        accounts.note(db, name if known else "unknown", "login.failed", "", address())
         raise LoginRefused("The user name or the password is wrong.")
-    g.token, g.new_token = secrets.token_urlsafe(32), True
+    step = "password" if known.factory else "code" if known.has_factor else "open"
     with db.transaction():
-        accounts.end_session(db, _hash(request.cookies.get(COOKIE, "")))
+        accounts.take_back(db, failure)
+        begin(db, name, step)
+    return step
+
+
+def begin(db: Connection, name: str, step: str = "open") -> None:
+    """Give this browser a new session in place of the one that it has, inside a transaction."""
+    settings = shared().settings
+    accounts.end_session(db, _hash(request.cookies.get(COOKIE, "")))
+    g.token, g.new_token = secrets.token_urlsafe(32), True
+    accounts.purge(db, settings.session_idle_minutes, settings.session_hours)
+    agent = request.headers.get("User-Agent", "").replace("\0", "")[:200]
+    accounts.begin_session(db, _hash(g.token), name, address(), step, agent)
+    if step == "open":
         accounts.forget_failures(db, name)
-        accounts.purge(db, settings.session_idle_minutes, settings.session_hours)
-        accounts.begin_session(db, _hash(g.token), name, source)
-        accounts.note(db, name, "login", "", source)
+        accounts.note(db, name, "login", "", address())
 
 
-def log_out(db: Connection, who: User) -> None:
+def finish_code(db: Connection, name: str, code: str, now: float) -> None:
+    """Open the session of this browser with a code of the second factor. Raises LoginRefused."""
+    failure = count(db, name)
+    with db.transaction():
+        if factor.accept(db, shared().keys, name, code, now):
+            accounts.take_back(db, failure)
+            begin(db, name)
+            return
+    accounts.note(db, name, "login.code_failed", "", address())
+    raise LoginRefused("This code is wrong, or was used before. Wait for the next one.")
+
+
+def check_password(db: Connection, name: str, password: str) -> bool:
+    """Say whether this is the password of who is logged in; throttled. Raises Throttled."""
+    failure = count(db, name)
+    known = accounts.account(db, name)
+    if not passwords.verify(known.password_hash if known else None, password):
+        accounts.note(db, name, "password.failed", f"account:{name}", address())
+        return False
+    accounts.take_back(db, failure)
+    return True
+
+
+def change_password(db: Connection, name: str, password: str) -> None:
+    """Give an account another password, end its sessions, and begin one for this browser.
+
+    Raises WeakPassword.
+    """
+    known = accounts.account(db, name)
+    if password == passwords.FACTORY or passwords.verify(
+        known.password_hash if known else None, password
+    ):
+        raise passwords.WeakPassword("This is the password that you have now: take another.")
+    with db.transaction():
+        passwords.set_password(db, name, password)
+        accounts.note(db, name, "password.changed", f"account:{name}", address())
+        begin(db, name)
+
+
+def log_out(db: Connection, who: accounts.Session) -> None:
     """End the session of this browser."""
     with db.transaction():
         accounts.end_session(db, who.token_sha256)

@@ -7,7 +7,12 @@ from uuid import UUID
 
 from flask import abort, request
 
-_READ: dict[type[Any], Callable[[str], Any]] = {datetime: datetime.fromisoformat, UUID: UUID}
+_READ: dict[type[Any], Callable[[str], Any]] = {
+    datetime: datetime.fromisoformat,
+    UUID: UUID,
+    int: int,
+    str: str,
+}
 
 
 def write(row: object, *fields: str) -> str:
@@ -28,6 +33,8 @@ def read(name: str, *kinds: type[Any]) -> tuple[Any, ...] | None:
         key = tuple(_READ[kind](part) for kind, part in zip(kinds, parts, strict=True))
     except ValueError:
         abort(400)
-    if any(isinstance(value, datetime) and value.tzinfo is None for value in key):
+    if any(isinstance(value, datetime) and value.tzinfo is None for value in key) or any(
+        isinstance(value, int) and abs(value) >= 1 << 63 for value in key
+    ):
         abort(400)
     return key

@@ -12,7 +12,7 @@ from uuid import UUID
 
 from cryptography.hazmat.primitives.asymmetric.rsa import RSAPrivateKey
 
-from common import archive, keys, transcode
+from common import archive, keys, seal, transcode
 from common.errors import ArchiveError, KeyUnavailable
 from common.store import Store
 from webui.queries.recordings import Audio
@@ -26,6 +26,14 @@ class KeyRing:
     def __init__(self, master: bytes) -> None:
         self._master = master
         self._open = lru_cache(_KEYS)(self._unseal)
+
+    def seal(self, secret: bytes, context: bytes) -> bytes:
+        """Seal something that only the web UI may read."""
+        return seal.seal(seal.public_key(self._master), secret, context)
+
+    def unseal(self, sealed: bytes, context: bytes) -> bytes:
+        """Return what was sealed for the web UI. Raises KeyUnavailable."""
+        return seal.unseal(self._master, sealed, context)
 
     def _unseal(self, sealed: bytes, company: UUID, kid: str, version: int) -> RSAPrivateKey:
         return keys.open_company_key(self._master, sealed, company, kid, version)

@@ -1,12 +1,13 @@
 """How figures, times and states read on a page."""
 
 from collections.abc import Iterable, Iterator
-from datetime import datetime, timedelta
+from datetime import date, datetime, timedelta
 from itertools import groupby
 from typing import Any
 
 from flask import Flask
 
+from webui import deeds
 from webui.policy import Policy
 from webui.settings import shared
 
@@ -139,6 +140,37 @@ def rate(poll: Any) -> str | None:
     return f"{often}, {size(poll.bytes / seconds)}/s"
 
 
+_BROWSERS = (
+    ("Edg", "Edge"),
+    ("OPR/", "Opera"),
+    ("Firefox/", "Firefox"),
+    ("Chrom", "Chrome"),
+    ("Safari/", "Safari"),
+    ("curl/", "curl"),
+)
+_SYSTEMS = (
+    ("Android", "Android"),
+    ("iPhone", "iPhone"),
+    ("iPad", "iPad"),
+    ("Windows", "Windows"),
+    ("Mac OS", "macOS"),
+    ("CrOS", "ChromeOS"),
+    ("Linux", "Linux"),
+)
+
+
+def browser(agent: str) -> str:
+    """Return what a User-Agent header says in words, such as Firefox on Linux."""
+    name = next((name for mark, name in _BROWSERS if mark in agent), "a browser")
+    system = next((name for mark, name in _SYSTEMS if mark in agent), "")
+    return f"{name} on {system}" if system else name
+
+
+def day(value: date) -> str:
+    """Return a date, such as 4 May 2026."""
+    return f"{value.day} {value:%b %Y}"
+
+
 def register(app: Flask) -> None:
     """Give the templates these words."""
     for function in (
@@ -152,8 +184,12 @@ def register(app: Flask) -> None:
         time_of,
         day_of,
         groupby_day,
+        browser,
+        day,
     ):
         app.add_template_filter(function)
+    app.add_template_filter(deeds.words, "deed")
+    app.add_template_filter(deeds.page, "deed_page")
     app.add_template_filter(lambda text: str(text).partition("://")[2] or text, "host")
     app.jinja_env.globals.update(
         reasons=REASONS, states=STATES, triggers=TRIGGERS, directions=DIRECTIONS, codecs=CODECS,

@@ -1,4 +1,8 @@
 -- The sum of the migrations, written by './dev schema': to read, never to apply.
+CREATE EXTENSION IF NOT EXISTS pg_trgm WITH SCHEMA public;
+
+COMMENT ON EXTENSION pg_trgm IS 'text similarity measurement and index searching based on trigrams';
+
 CREATE TYPE public.call_direction AS ENUM (
     'internal',
     'inbound',
@@ -36,6 +40,12 @@ CREATE TYPE public.recording_state AS ENUM (
     'gone'
 );
 
+CREATE TYPE public.session_step AS ENUM (
+    'open',
+    'password',
+    'code'
+);
+
 CREATE TYPE public.waiting_reason AS ENUM (
     'growing',
     'disk_full',
@@ -57,12 +67,21 @@ CREATE TABLE public.account (
     name text NOT NULL,
     password_hash text NOT NULL,
     changed_at timestamp with time zone DEFAULT now() NOT NULL,
+    factory boolean DEFAULT false NOT NULL,
+    totp_sealed bytea,
+    totp_step bigint DEFAULT 0 NOT NULL,
     CONSTRAINT account_name_check CHECK ((name = ANY (ARRAY['sysadmin'::text, 'admin'::text])))
 );
 
 COMMENT ON TABLE public.account IS 'Administrators. Owner: the web UI and the console tools.';
 
 COMMENT ON COLUMN public.account.password_hash IS 'Argon2id, encoded.';
+
+COMMENT ON COLUMN public.account.factory IS 'The password is the factory one: it only opens the page that sets another.';
+
+COMMENT ON COLUMN public.account.totp_sealed IS 'Secret of the second factor (RFC 6238), sealed to the key "master", context = totp, name; null: off.';
+
+COMMENT ON COLUMN public.account.totp_step IS 'The last time step whose code was used: each works once.';
 
 CREATE TABLE public.audit (
     id bigint NOT NULL,
@@ -435,12 +454,18 @@ CREATE TABLE public.session (
     seen_at timestamp with time zone DEFAULT now() NOT NULL,
     address inet,
     notice text,
-    CONSTRAINT session_token_sha256_check CHECK ((length(token_sha256) = 32))
+    id uuid DEFAULT gen_random_uuid() NOT NULL,
+    step public.session_step DEFAULT 'open'::public.session_step NOT NULL,
+    user_agent text DEFAULT ''::text NOT NULL,
+    CONSTRAINT session_token_sha256_check CHECK ((length(token_sha256) = 32)),
+    CONSTRAINT session_user_agent_check CHECK ((length(user_agent) <= 200))
 );
 
 COMMENT ON TABLE public.session IS 'Logged-in browsers. The cookie holds the token, this table only its hash. Owner: the web UI.';
 
 COMMENT ON COLUMN public.session.notice IS 'What the next page says once, such as that something was saved.';
+
+COMMENT ON COLUMN public.session.step IS 'What this browser has yet to do before it is logged in: set a password, or enter a code.';
 
 CREATE TABLE public.unlink_pending (
     path text NOT NULL,
@@ -528,12 +553,25 @@ ALTER TABLE ONLY public.sealing_key
     ADD CONSTRAINT sealing_key_pkey PRIMARY KEY (name);
 
 ALTER TABLE ONLY public.session
+    ADD CONSTRAINT session_id_key UNIQUE (id);
+
+ALTER TABLE ONLY public.session
     ADD CONSTRAINT session_pkey PRIMARY KEY (token_sha256);
 
 ALTER TABLE ONLY public.unlink_pending
     ADD CONSTRAINT unlink_pending_pkey PRIMARY KEY (path);
 
-CREATE INDEX audit_subject ON public.audit USING btree (subject, id);
+CREATE INDEX audit_action ON public.audit USING btree (action, at, id);
+
+CREATE INDEX audit_actor ON public.audit USING btree (actor, at, id);
+
+CREATE INDEX audit_address ON public.audit USING btree (address, at, id);
+
+CREATE INDEX audit_at ON public.audit USING btree (at, id);
+
+CREATE INDEX audit_subject ON public.audit USING btree (subject, at, id);
+
+CREATE INDEX audit_text ON public.audit USING gin ((((subject || ' '::text) || (detail)::text)) public.gin_trgm_ops);
 
 CREATE INDEX command_open ON public.command USING btree (daemon, asked_at) WHERE (answered_at IS NULL);
 
@@ -607,15 +645,57 @@ ALTER TABLE ONLY public.session
 
 GRANT SELECT,INSERT,UPDATE ON TABLE public.account TO callstash_web;
 
-GRANT INSERT ON TABLE public.audit TO callstash_poller;
+GRANT SELECT ON TABLE public.audit TO callstash_web;
 
-GRANT INSERT ON TABLE public.audit TO callstash_archiver;
+GRANT INSERT(actor) ON TABLE public.audit TO callstash_poller;
 
-GRANT SELECT,INSERT ON TABLE public.audit TO callstash_web;
+GRANT INSERT(actor) ON TABLE public.audit TO callstash_archiver;
 
-GRANT INSERT ON TABLE public.audit TO callstash_housekeeper;
+GRANT INSERT(actor) ON TABLE public.audit TO callstash_web;
 
-GRANT INSERT ON TABLE public.audit TO callstash_notifier;
+GRANT INSERT(actor) ON TABLE public.audit TO callstash_housekeeper;
+
+GRANT INSERT(actor) ON TABLE public.audit TO callstash_notifier;
+
+GRANT INSERT(action) ON TABLE public.audit TO callstash_poller;
+
+GRANT INSERT(action) ON TABLE public.audit TO callstash_archiver;
+
+GRANT INSERT(action) ON TABLE public.audit TO callstash_web;
+
+GRANT INSERT(action) ON TABLE public.audit TO callstash_housekeeper;
+
+GRANT INSERT(action) ON TABLE public.audit TO callstash_notifier;
+
+GRANT INSERT(subject) ON TABLE public.audit TO callstash_poller;
+
+GRANT INSERT(subject) ON TABLE public.audit TO callstash_archiver;
+
+GRANT INSERT(subject) ON TABLE public.audit TO callstash_web;
+
+GRANT INSERT(subject) ON TABLE public.audit TO callstash_housekeeper;
+
+GRANT INSERT(subject) ON TABLE public.audit TO callstash_notifier;
+
+GRANT INSERT(detail) ON TABLE public.audit TO callstash_poller;
+
+GRANT INSERT(detail) ON TABLE public.audit TO callstash_archiver;
+
+GRANT INSERT(detail) ON TABLE public.audit TO callstash_web;
+
+GRANT INSERT(detail) ON TABLE public.audit TO callstash_housekeeper;
+
+GRANT INSERT(detail) ON TABLE public.audit TO callstash_notifier;
+
+GRANT INSERT(address) ON TABLE public.audit TO callstash_poller;
+
+GRANT INSERT(address) ON TABLE public.audit TO callstash_archiver;
+
+GRANT INSERT(address) ON TABLE public.audit TO callstash_web;
+
+GRANT INSERT(address) ON TABLE public.audit TO callstash_housekeeper;
+
+GRANT INSERT(address) ON TABLE public.audit TO callstash_notifier;
 
 GRANT SELECT,INSERT ON TABLE public.command TO callstash_web;
 

@@ -88,6 +88,22 @@ def test_a_poll_is_asked_for_by_a_message(ours: Installation, db: Any) -> None:
 def test_a_weak_password_is_refused(ours: Installation, db: Any) -> None:
     with pytest.raises(ToolFailed, match="8"):
         ours.tool("passwd", "sysadmin", stdin="short\n")
-    assert rows(db, "SELECT 1 FROM account") == []
+    assert rows(db, "SELECT factory FROM account") == [(True,), (True,)]
     ours.tool("passwd", "sysadmin", stdin="correct horse battery staple\n")
     assert "argon2id" in rows(db, "SELECT password_hash FROM account")[0][0]
+
+
+def test_a_reset_password_is_the_factory_one_and_ends_everything(
+    ours: Installation, db: Any
+) -> None:
+    ours.tool("passwd", "admin", stdin="Small-Otter-97\n")
+    db.execute("INSERT INTO session (token_sha256, account) VALUES (sha256('x'), 'admin')")
+    db.execute("UPDATE account SET totp_sealed = 'x' WHERE name = 'admin'")
+    assert "'password' again" in ours.tool("resetpwd", "admin")
+    query = "SELECT factory, totp_sealed FROM account WHERE name = 'admin'"
+    assert rows(db, query) == [(True, None)]
+    assert rows(db, "SELECT 1 FROM session") == []
+    query = "SELECT action, subject FROM audit WHERE actor LIKE 'console:%'"
+    assert rows(db, query) == [("account.reset", "account:admin")]
+    with pytest.raises(ToolFailed, match="root"):
+        ours.tool("resetpwd", "root")

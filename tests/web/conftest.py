@@ -12,6 +12,7 @@ from common.passwords import set_password
 from common.store import Store
 from tests.web.browser import Browser
 from tests.web.building import MASTER, Archive
+from tests.web.world import World
 from webui import create_app
 from webui.settings import Settings
 
@@ -32,7 +33,9 @@ def accounts(db: Connection) -> dict[str, str]:
     """Both administrators with their passwords."""
     for name, password in PASSWORDS.items():
         if name in _HASHES:  # hashing is slow on purpose
-            db.execute("INSERT INTO account VALUES (%s, %s)", [name, _HASHES[name]])
+            db.execute(
+                "INSERT INTO account (name, password_hash) VALUES (%s, %s)", [name, _HASHES[name]]
+            )
             continue
         set_password(db, name, password)
         row = db.execute("SELECT password_hash FROM account WHERE name = %s", [name]).fetchone()
@@ -78,3 +81,25 @@ def sysadmin(log_in: Callable[[str], Browser]) -> Browser:
 def audit(db: Connection) -> Callable[[], list[Any]]:
     """Read the audit log: actor, action, subject."""
     return lambda: db.execute("SELECT actor, action, subject FROM audit ORDER BY id").fetchall()
+
+
+@pytest.fixture
+def world(app: Flask, archive: Archive, db: Connection, accounts: dict[str, str]) -> World:
+    """One of each thing that a page is about."""
+    company = archive.company()
+    recording, _ = archive.stored(company)
+    row = db.execute(
+        "INSERT INTO session (token_sha256, account)"
+        " SELECT sha256('other'), name FROM account LIMIT 1 RETURNING id"
+    ).fetchone()
+    return World(
+        app,
+        {
+            "pbx_id": str(archive.pbx),
+            "company_id": str(company),
+            "recording_id": str(recording),
+            "session_id": str(row[0]) if row else "",
+            "name": "style.css",
+            "account": "admin",
+        },
+    )

@@ -1,6 +1,8 @@
 """Accounts, sessions, failed logins and the audit log."""
 
 from dataclasses import dataclass
+from datetime import datetime
+from uuid import UUID
 
 from psycopg.types.json import Jsonb
 
@@ -8,29 +10,130 @@ from common.db import Connection
 from webui.queries.rows import rows
 
 
-def password_hash(db: Connection, name: str) -> str | None:
-    """Return the password hash of an account; None: there is no such account."""
-    row = db.execute("SELECT password_hash FROM account WHERE name = %s", [name]).fetchone()
-    return str(row[0]) if row else None
+@dataclass(frozen=True)
+class Account:
+    """What a login needs to know of an account."""
+
+    password_hash: str
+    factory: bool
+    has_factor: bool
 
 
-def begin_session(db: Connection, token: bytes, account: str, address: str | None) -> None:
-    """Insert a session under the hash of its token."""
+def account(db: Connection, name: str) -> Account | None:
+    """Return an account."""
+    query = (
+        "SELECT password_hash, factory, totp_sealed IS NOT NULL AS has_factor FROM account"
+        " WHERE name = %s"
+    )
+    return next(iter(rows(db, Account, query, [name])), None)
+
+
+def factory(db: Connection) -> list[str]:
+    """Return the accounts that still have the factory password."""
+    query = "SELECT name FROM account WHERE factory ORDER BY name DESC"
+    return [str(row[0]) for row in db.execute(query)]
+
+
+def factor(db: Connection, name: str) -> bytes | None:
+    """Return the sealed secret of an account's second factor; None: it is off."""
+    row = db.execute("SELECT totp_sealed FROM account WHERE name = %s", [name]).fetchone()
+    return bytes(row[0]) if row and row[0] is not None else None
+
+
+def set_factor(db: Connection, name: str, sealed: bytes | None, step: int) -> None:
+    """Switch the second factor of an account on, or off."""
     db.execute(
-        "INSERT INTO session (token_sha256, account, address) VALUES (%s, %s, %s)",
-        [token, account, address],
+        "UPDATE account SET totp_sealed = %s, totp_step = %s WHERE name = %s", [sealed, step, name]
     )
 
 
-def session_account(db: Connection, token: bytes, idle_minutes: int, hours: int) -> str | None:
-    """Return whose session this is; None where it has expired or never was."""
-    row = db.execute(
-        "SELECT account FROM session WHERE token_sha256 = %s"
-        " AND seen_at > now() - %s * interval '1 minute'"
-        " AND created_at > now() - %s * interval '1 hour'",
-        [token, idle_minutes, hours],
-    ).fetchone()
+def use_step(db: Connection, name: str, step: int) -> bool:
+    """Note that the code of a time step was used; false where it or a later one was before."""
+    query = "UPDATE account SET totp_step = %s WHERE name = %s AND totp_step < %s"
+    return db.execute(query, [step, name, step]).rowcount == 1
+
+
+def begin_session(
+    db: Connection, token: bytes, account: str, address: str | None, step: str, user_agent: str
+) -> None:
+    """Insert a session under the hash of its token; `step` is what it lacks to be open."""
+    db.execute(
+        "INSERT INTO session (token_sha256, account, address, step, user_agent)"
+        " VALUES (%s, %s, %s, %s, %s)",
+        [token, account, address, step, user_agent],
+    )
+
+
+@dataclass(frozen=True)
+class Session:
+    """A logged-in browser, or one that has yet to do a step: 'password' or 'code'."""
+
+    id: UUID
+    token_sha256: bytes
+    account: str
+    step: str
+    created_at: datetime
+    seen_at: datetime
+    address: str | None
+    user_agent: str
+
+
+_SESSION = (
+    "SELECT id, token_sha256, account, step::text, created_at, seen_at, host(address) AS address,"
+    " user_agent FROM session WHERE seen_at > now() - %(idle)s * interval '1 minute'"
+    " AND created_at > now() - %(hours)s * interval '1 hour'"
+)
+
+
+def session(db: Connection, token: bytes, idle_minutes: int, hours: int) -> Session | None:
+    """Return a session; None where it has expired or never was."""
+    arguments = {"token": token, "idle": idle_minutes, "hours": hours}
+    return next(
+        iter(rows(db, Session, f"{_SESSION} AND token_sha256 = %(token)s", arguments)), None
+    )
+
+
+def sessions(db: Connection, idle_minutes: int, hours: int) -> list[Session]:
+    """Return all open sessions, the last seen first."""
+    arguments = {"idle": idle_minutes, "hours": hours}
+    query = f"{_SESSION} AND step = 'open' ORDER BY account DESC, seen_at DESC"
+    return rows(db, Session, query, arguments)
+
+
+def end_session_by_id(db: Connection, session_id: UUID) -> str | None:
+    """Delete a session and return whose it was; None where there is none."""
+    query = "DELETE FROM session WHERE id = %s RETURNING account"
+    row = db.execute(query, [session_id]).fetchone()
     return str(row[0]) if row else None
+
+
+def end_sessions(db: Connection, name: str, but: bytes | None = None) -> int:
+    """Delete the sessions of an account, but for one, and return how many those were."""
+    query = "DELETE FROM session WHERE account = %s AND token_sha256 IS DISTINCT FROM %s"
+    return db.execute(query, [name, but]).rowcount
+
+
+@dataclass(frozen=True)
+class Administrator:
+    """An account as administrators see it, with its last login."""
+
+    name: str
+    factory: bool
+    has_factor: bool
+    changed_at: datetime
+    login_at: datetime | None
+    login_address: str | None
+
+
+def administrators(db: Connection) -> list[Administrator]:
+    """Return the accounts."""
+    query = (
+        "SELECT a.name, a.factory, a.totp_sealed IS NOT NULL AS has_factor, a.changed_at,"
+        " l.at AS login_at, host(l.address) AS login_address FROM account a LEFT JOIN LATERAL"
+        " (SELECT at, address FROM audit WHERE actor = a.name AND action = 'login'"
+        " ORDER BY at DESC LIMIT 1) l ON true ORDER BY a.name DESC"
+    )
+    return rows(db, Administrator, query)
 
 
 def touch_session(db: Connection, token: bytes) -> None:
@@ -96,9 +199,17 @@ def failures(db: Connection, name: str, address: str | None) -> Failures:
     return rows(db, Failures, query, {"name": name, "address": address})[0]
 
 
-def add_failure(db: Connection, name: str, address: str | None) -> None:
-    """Insert a failed login."""
-    db.execute("INSERT INTO login_failure (name, address) VALUES (%s, %s)", [name, address])
+def add_failure(db: Connection, name: str, address: str | None) -> int:
+    """Insert a failed login and return its id."""
+    query = "INSERT INTO login_failure (name, address) VALUES (%s, %s) RETURNING id"
+    row = db.execute(query, [name, address]).fetchone()
+    assert row is not None
+    return int(row[0])
+
+
+def take_back(db: Connection, failure: int) -> None:
+    """Delete one failed login."""
+    db.execute("DELETE FROM login_failure WHERE id = %s", [failure])
 
 
 def forget_failures(db: Connection, name: str) -> None:

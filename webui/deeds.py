@@ -1,0 +1,65 @@
+"""The audit log in words: what each action is called, and the page of what it was about."""
+
+from typing import Any
+
+from flask import url_for
+
+WORDS = {
+    "account.reset": "set back to the factory password",
+    "audit.export": "saved the audit log",
+    "company.cancel_delete": "cancelled the deletion of a company",
+    "company.delete": "marked a company for deletion",
+    "company.retention": "changed how long a company's recordings are kept",
+    "dead_letter.drop": "dropped a message",
+    "dead_letter.retry": "had a message tried again",
+    "factor.off": "switched the second factor off",
+    "factor.on": "switched the second factor on",
+    "hold.add": "created a legal hold",
+    "hold.release": "released a legal hold",
+    "licence.activated": "activated the licence",
+    "licence.changed": "got a changed licence",
+    "licence.installed": "installed a licence file",
+    "licence.refused": "was refused a licence",
+    "login": "logged in",
+    "login.code_failed": "entered a wrong code",
+    "login.failed": "failed to log in",
+    "logout": "logged out",
+    "mail.changed": "changed the e-mail server",
+    "mail.removed": "removed the e-mail server",
+    "mail.settings": "changed the notifications",
+    "mail.test": "sent a test mail",
+    "password.changed": "changed a password",
+    "password.failed": "entered a wrong password",
+    "pbx.add": "added a PBX",
+    "pbx.change": "changed the settings of a PBX",
+    "pbx.poll_now": "asked for a poll",
+    "pbx.refresh": "had a company list refreshed",
+    "pbx.retention": "changed how long a PBX's recordings are kept",
+    "recording.download": "downloaded a recording",
+    "recording.play": "played a recording",
+    "recording.refetched": "replaced a recording that the PBX had changed",
+    "session.end": "ended a session",
+    "session.end_all": "ended all sessions of an account",
+    "session.end_others": "logged out everywhere else",
+}
+_PAGES = {
+    "pbx": ("pbx.page", "pbx_id"),
+    "company": ("company.page", "company_id"),
+    "recording": ("recording.page", "recording_id"),
+    "hold": ("holds.hold", "hold_id"),
+}
+
+
+def words(action: str) -> str:
+    """Return an action in words; one that has none as it is written."""
+    return WORDS.get(action, action)
+
+
+def page(subject: str) -> str | None:
+    """Return the address of what an action was about; None where it has no page."""
+    kind, _, key = subject.partition(":")
+    if kind not in _PAGES or not key:
+        return None
+    endpoint, argument = _PAGES[kind]
+    arguments: dict[str, Any] = {argument: int(key) if key.isdigit() else key}
+    return url_for(endpoint, **arguments)
