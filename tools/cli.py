@@ -12,7 +12,7 @@ from urllib.parse import urlsplit
 import click
 import psycopg
 
-from common import __version__, config, db, journal, keys, outbox, passwords, pbx, seal
+from common import __version__, config, db, journal, keys, licence, outbox, passwords, pbx, seal
 from common.errors import CallStashError, ConfigError
 from common.messages import PollerPbxChanged, PollerPollNow
 
@@ -128,6 +128,8 @@ def add_pbx(url: str, name: str, period: str, at: str, timezone: str, pin: bool)
         if row is None:
             raise ConfigError("there are no keys yet: run 'callstash init' first")
         uid, public = row
+        if full := licence.room_for_pbx(connection):
+            raise ConfigError(full)
         added = connection.execute(
             "INSERT INTO pbx (uid, name, url, certificate, token_sealed, timezone, poll_minutes,"
             " poll_at)"

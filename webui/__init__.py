@@ -11,7 +11,18 @@ from webui import assets, auth, errors, menu, policy, words
 from webui.database import Database
 from webui.playback import KeyRing
 from webui.settings import Settings, Shared
-from webui.views import account, administrators, audit, company, home, login, media, pbx, recording
+from webui.views import (
+    account,
+    administrators,
+    audit,
+    company,
+    home,
+    licence,
+    login,
+    media,
+    pbx,
+    recording,
+)
 
 HEADERS = {
     "Content-Security-Policy": (
@@ -49,6 +60,7 @@ def create_app(settings: Settings | None = None, master_key: bytes | None = None
     )
     for views in (
         assets, login, home, pbx, company, recording, media, account, administrators, audit,
+        licence,
     ):  # fmt: skip
         app.register_blueprint(views.routes)
     words.register(app)

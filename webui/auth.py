@@ -21,10 +21,11 @@ from common.db import Connection
 from common.errors import CallStashError
 from webui import factor
 from webui.policy import Policy, allows
-from webui.queries import accounts
+from webui.queries import accounts, licences
 from webui.settings import connection, shared
 
 COOKIE = "__Host-callstash"
+UNLICENSED = ("assets.file", "licence.activation", "licence.activate")  # all of a new box
 LIVE = "X-CallStash-Live"  # a page that refreshes itself is not a person at work
 
 _FREE_NAME, _LONGEST_NAME = 5, 60  # more would let anybody lock an administrator out
@@ -157,6 +158,10 @@ def enforce() -> BaseResponse | None:
         return None  # 404 and 405 tell nobody anything
     view: Any = current_app.view_functions[request.endpoint]
     needed = getattr(view, "policy", None)
+    if request.endpoint not in UNLICENSED and not licences.is_licensed(connection()):
+        if not view.is_page or LIVE in request.headers:
+            abort(403, "This CallStash is not activated.")
+        return redirect(url_for("licence.activation"), 303)
     if needed is not Policy.PUBLIC and user() is None:
         if not view.is_page or LIVE in request.headers:
             abort(401)

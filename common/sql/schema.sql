@@ -104,6 +104,14 @@ ALTER TABLE public.audit ALTER COLUMN id ADD GENERATED ALWAYS AS IDENTITY (
     CACHE 1
 );
 
+CREATE TABLE public.box (
+    single boolean DEFAULT true NOT NULL,
+    id uuid DEFAULT gen_random_uuid() NOT NULL,
+    CONSTRAINT box_single_check CHECK (single)
+);
+
+COMMENT ON TABLE public.box IS 'The identity of this CallStash, to which its licence is bound. Never changed.';
+
 CREATE TABLE public.command (
     id uuid DEFAULT gen_random_uuid() NOT NULL,
     daemon text NOT NULL,
@@ -204,6 +212,28 @@ CREATE TABLE public.inbox (
 );
 
 COMMENT ON TABLE public.inbox IS 'Messages whose effect is committed, so that a repeat is recognised.';
+
+CREATE TABLE public.licence (
+    single boolean DEFAULT true NOT NULL,
+    document text NOT NULL,
+    serial text NOT NULL,
+    pbxs integer NOT NULL,
+    activated date NOT NULL,
+    support_until date NOT NULL,
+    installed_at timestamp with time zone DEFAULT now() NOT NULL,
+    refreshed_at timestamp with time zone,
+    tried_at timestamp with time zone,
+    failures integer DEFAULT 0 NOT NULL,
+    error text,
+    CONSTRAINT licence_pbxs_check CHECK ((pbxs > 0)),
+    CONSTRAINT licence_single_check CHECK (single)
+);
+
+COMMENT ON TABLE public.licence IS 'The licence in force. Owner: the housekeeper, which has verified its signature.';
+
+COMMENT ON COLUMN public.licence.document IS 'As the vendor signed it; the other columns stand in it.';
+
+COMMENT ON COLUMN public.licence.error IS 'Why the last refresh failed, in words. It changes nothing else.';
 
 CREATE TABLE public.login_failure (
     id bigint NOT NULL,
@@ -480,6 +510,9 @@ ALTER TABLE ONLY public.account
 ALTER TABLE ONLY public.audit
     ADD CONSTRAINT audit_pkey PRIMARY KEY (id);
 
+ALTER TABLE ONLY public.box
+    ADD CONSTRAINT box_pkey PRIMARY KEY (single);
+
 ALTER TABLE ONLY public.command
     ADD CONSTRAINT command_pkey PRIMARY KEY (id);
 
@@ -506,6 +539,9 @@ ALTER TABLE ONLY public.daemon_status
 
 ALTER TABLE ONLY public.inbox
     ADD CONSTRAINT inbox_pkey PRIMARY KEY (consumer, message_id);
+
+ALTER TABLE ONLY public.licence
+    ADD CONSTRAINT licence_pkey PRIMARY KEY (single);
 
 ALTER TABLE ONLY public.login_failure
     ADD CONSTRAINT login_failure_pkey PRIMARY KEY (id);
@@ -697,6 +733,10 @@ GRANT INSERT(address) ON TABLE public.audit TO callstash_housekeeper;
 
 GRANT INSERT(address) ON TABLE public.audit TO callstash_notifier;
 
+GRANT SELECT ON TABLE public.box TO callstash_web;
+
+GRANT SELECT ON TABLE public.box TO callstash_housekeeper;
+
 GRANT SELECT,INSERT ON TABLE public.command TO callstash_web;
 
 GRANT SELECT ON TABLE public.command TO callstash_poller;
@@ -788,6 +828,10 @@ GRANT SELECT,INSERT ON TABLE public.inbox TO callstash_archiver;
 GRANT SELECT,INSERT ON TABLE public.inbox TO callstash_housekeeper;
 
 GRANT SELECT,INSERT ON TABLE public.inbox TO callstash_notifier;
+
+GRANT SELECT ON TABLE public.licence TO callstash_web;
+
+GRANT SELECT,INSERT,UPDATE ON TABLE public.licence TO callstash_housekeeper;
 
 GRANT SELECT,INSERT,DELETE,UPDATE ON TABLE public.login_failure TO callstash_web;
 

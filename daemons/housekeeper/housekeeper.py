@@ -8,6 +8,7 @@ from pathlib import Path
 from common.daemon import Life
 from common.db import Connection
 from common.messages import HousekeeperAnswer
+from daemons.housekeeper.licences import Licences
 
 Chore = Callable[[Life], bool]
 
@@ -19,6 +20,8 @@ class Settings:
     database: str
     broker: str
     archive: Path
+    licence_server: str = ""  # URL of the vendor's licence server
+    licence_key: str = ""  # the vendor's public key: 32 bytes in base64
 
 
 class Housekeeper:
@@ -33,11 +36,15 @@ class Housekeeper:
         self._settings = settings
         self._db = db
         self._now = now
-        self._chores: tuple[Chore, ...] = ()
+        self._chores: tuple[Chore, ...] = (
+            Licences(settings.licence_server, settings.licence_key, db, now).turn,
+        )
 
     def on_answer(self, _message: HousekeeperAnswer) -> None:
         """Wake up: the step does the command."""
 
     def step(self, life: Life) -> bool:
         """Do what is due of each chore, and say whether there is more."""
-        return any([chore(life) for chore in self._chores])
+        more = any([chore(life) for chore in self._chores])
+        life.doing("waiting for the next chore")
+        return more

@@ -45,7 +45,16 @@ def accounts(db: Connection) -> dict[str, str]:
 
 
 @pytest.fixture
-def app(dsn: str, archive: Archive) -> Iterator[Flask]:
+def licence(db: Connection) -> None:
+    """A licence for three PBXs, as the housekeeper notes it."""
+    db.execute(
+        "INSERT INTO licence (document, serial, pbxs, activated, support_until)"
+        " VALUES ('{}', '12100006', 3, '2026-01-05', '2036-01-05')"
+    )
+
+
+@pytest.fixture
+def app(dsn: str, archive: Archive, licence: None) -> Iterator[Flask]:
     """The application."""
     settings = Settings(dsn, "amqp://127.0.0.1:1", archive.store.root, timezone="Europe/London")
     app = create_app(settings, MASTER)

@@ -36,7 +36,9 @@ def answers(port: int) -> bool:
 
 
 @pytest.fixture
-def served(archive: Archive, dsn: str, tmp_path: Path, accounts: dict[str, str]) -> Iterator[str]:
+def served(
+    archive: Archive, dsn: str, tmp_path: Path, accounts: dict[str, str], licence: None
+) -> Iterator[str]:
     """The address of the web UI, served as in production."""
     (tmp_path / "master.key").write_text(base64.b64encode(MASTER).decode())
     (tmp_path / "callstash.toml").write_text(

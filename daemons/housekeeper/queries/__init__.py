@@ -1,0 +1,1 @@
+"""SQL of the housekeeper, a module for each chore."""
