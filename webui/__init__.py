@@ -19,6 +19,7 @@ from webui.views import (
     home,
     licence,
     login,
+    mail,
     media,
     pbx,
     recording,
@@ -60,7 +61,7 @@ def create_app(settings: Settings | None = None, master_key: bytes | None = None
     )
     for views in (
         assets, login, home, pbx, company, recording, media, account, administrators, audit,
-        licence,
+        licence, mail,
     ):  # fmt: skip
         app.register_blueprint(views.routes)
     words.register(app)

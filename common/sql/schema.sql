@@ -15,6 +15,12 @@ CREATE TYPE public.company_state AS ENUM (
     'delete_pending'
 );
 
+CREATE TYPE public.mail_security AS ENUM (
+    'plain',
+    'starttls',
+    'tls'
+);
+
 CREATE TYPE public.pbx_state AS ENUM (
     'active',
     'suspended'
@@ -205,6 +211,19 @@ CREATE TABLE public.daemon_status (
 
 COMMENT ON TABLE public.daemon_status IS 'One row per running process, refreshed every 10 s by its owner.';
 
+CREATE TABLE public.general_settings (
+    single boolean DEFAULT true NOT NULL,
+    sender text DEFAULT ''::text NOT NULL,
+    recipients text[] DEFAULT '{}'::text[] NOT NULL,
+    on_disk_low boolean DEFAULT true NOT NULL,
+    on_poll_failure boolean DEFAULT true NOT NULL,
+    on_backup boolean DEFAULT true NOT NULL,
+    users_may_mail_links boolean DEFAULT false NOT NULL,
+    CONSTRAINT general_settings_single_check CHECK (single)
+);
+
+COMMENT ON TABLE public.general_settings IS 'Who is told what by mail. Owner: the web UI.';
+
 CREATE TABLE public.inbox (
     consumer text NOT NULL,
     message_id uuid NOT NULL,
@@ -252,6 +271,25 @@ ALTER TABLE public.login_failure ALTER COLUMN id ADD GENERATED ALWAYS AS IDENTIT
     NO MAXVALUE
     CACHE 1
 );
+
+CREATE TABLE public.mail_server (
+    single boolean DEFAULT true NOT NULL,
+    host text NOT NULL,
+    port integer NOT NULL,
+    security public.mail_security NOT NULL,
+    username text DEFAULT ''::text NOT NULL,
+    password_sealed bytea,
+    saved_at timestamp with time zone DEFAULT now() NOT NULL,
+    saved_by text NOT NULL,
+    CONSTRAINT mail_server_check CHECK (((username = ''::text) = (password_sealed IS NULL))),
+    CONSTRAINT mail_server_host_check CHECK ((host <> ''::text)),
+    CONSTRAINT mail_server_port_check CHECK (((port >= 1) AND (port <= 65535))),
+    CONSTRAINT mail_server_single_check CHECK (single)
+);
+
+COMMENT ON TABLE public.mail_server IS 'Where mail is handed in; no row: nowhere. Owner: the web UI, which saves only what the notifier has tried.';
+
+COMMENT ON COLUMN public.mail_server.password_sealed IS 'Sealed to the key "mail", context = host, security, username: it opens for no other server.';
 
 CREATE TABLE public.outbox (
     id uuid DEFAULT gen_random_uuid() NOT NULL,
@@ -537,6 +575,9 @@ ALTER TABLE ONLY public.company_usage
 ALTER TABLE ONLY public.daemon_status
     ADD CONSTRAINT daemon_status_pkey PRIMARY KEY (name);
 
+ALTER TABLE ONLY public.general_settings
+    ADD CONSTRAINT general_settings_pkey PRIMARY KEY (single);
+
 ALTER TABLE ONLY public.inbox
     ADD CONSTRAINT inbox_pkey PRIMARY KEY (consumer, message_id);
 
@@ -545,6 +586,9 @@ ALTER TABLE ONLY public.licence
 
 ALTER TABLE ONLY public.login_failure
     ADD CONSTRAINT login_failure_pkey PRIMARY KEY (id);
+
+ALTER TABLE ONLY public.mail_server
+    ADD CONSTRAINT mail_server_pkey PRIMARY KEY (single);
 
 ALTER TABLE ONLY public.outbox
     ADD CONSTRAINT outbox_pkey PRIMARY KEY (id);
@@ -821,6 +865,10 @@ GRANT SELECT,INSERT,UPDATE ON TABLE public.daemon_status TO callstash_housekeepe
 
 GRANT SELECT,INSERT,UPDATE ON TABLE public.daemon_status TO callstash_notifier;
 
+GRANT SELECT,UPDATE ON TABLE public.general_settings TO callstash_web;
+
+GRANT SELECT ON TABLE public.general_settings TO callstash_notifier;
+
 GRANT SELECT,INSERT ON TABLE public.inbox TO callstash_poller;
 
 GRANT SELECT,INSERT ON TABLE public.inbox TO callstash_archiver;
@@ -834,6 +882,24 @@ GRANT SELECT ON TABLE public.licence TO callstash_web;
 GRANT SELECT,INSERT,UPDATE ON TABLE public.licence TO callstash_housekeeper;
 
 GRANT SELECT,INSERT,DELETE,UPDATE ON TABLE public.login_failure TO callstash_web;
+
+GRANT INSERT,DELETE,UPDATE ON TABLE public.mail_server TO callstash_web;
+
+GRANT SELECT ON TABLE public.mail_server TO callstash_notifier;
+
+GRANT SELECT(single) ON TABLE public.mail_server TO callstash_web;
+
+GRANT SELECT(host) ON TABLE public.mail_server TO callstash_web;
+
+GRANT SELECT(port) ON TABLE public.mail_server TO callstash_web;
+
+GRANT SELECT(security) ON TABLE public.mail_server TO callstash_web;
+
+GRANT SELECT(username) ON TABLE public.mail_server TO callstash_web;
+
+GRANT SELECT(saved_at) ON TABLE public.mail_server TO callstash_web;
+
+GRANT SELECT(saved_by) ON TABLE public.mail_server TO callstash_web;
 
 GRANT SELECT,INSERT,UPDATE ON TABLE public.outbox TO callstash_poller;
 

@@ -1,0 +1,93 @@
+"""The notifier: hands mail to the mail server, and tries a mail server before it is saved."""
+
+import logging
+import socket
+from collections.abc import Callable
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from typing import Any
+
+from common import commands, keys, mail, seal
+from common.commands import Command
+from common.daemon import Life
+from common.db import Connection
+from common.errors import CallStashError
+from common.messages import NotifierAnswer
+from daemons.notifier import compose, queries, smtp
+
+log = logging.getLogger(__name__)
+
+
+@dataclass(frozen=True)
+class Settings:
+    """The notifier's part of callstash.toml."""
+
+    database: str
+    broker: str
+
+
+class Notifier:
+    """Handlers and steps of callstash-notifier."""
+
+    def __init__(
+        self, db: Connection, now: Callable[[], datetime] = lambda: datetime.now(UTC)
+    ) -> None:
+        self._db = db
+        self._now = now
+        self._key = keys.load_credential("mail.key")
+
+    def on_answer(self, _message: NotifierAnswer) -> None:
+        """Wake up: the step does the command."""
+
+    def step(self, life: Life) -> bool:
+        """Do the commands that wait."""
+        for command in commands.waiting(self._db, "notifier"):
+            life.doing("talking to the mail server")
+            try:
+                said = _VERBS[command.kind](self, command)
+            except CallStashError as error:
+                log.warning("%s: %s", command.kind, error)
+                commands.answer(self._db, command.id, False, str(error))
+            else:
+                commands.answer(self._db, command.id, True, said)
+        life.doing("waiting for something to tell")
+        return False
+
+    def check(self, command: Command) -> str:
+        """Try a mail server that is about to be saved."""
+        wanted = command.arguments
+        sealed = bytes.fromhex(wanted["password_sealed"]) if wanted["password_sealed"] else None
+        saved = queries.server(self._db)
+        if sealed is None and wanted["username"] and saved is not None:
+            sealed = saved.password_sealed  # opens only where host, security and user are the same
+        smtp.check(self._server(wanted, sealed))
+        return f"{wanted['host']} accepts mail from CallStash."
+
+    def test(self, command: Command) -> str:
+        """Send a test mail with the saved settings."""
+        saved, settings = queries.server(self._db), queries.settings(self._db)
+        if saved is None:
+            raise smtp.MailRefused("No e-mail server is set up yet.")
+        if not settings.sender or not settings.recipients:
+            raise smtp.MailRefused(
+                "Enter the From address and at least one recipient under Notifications first."
+            )
+        message = compose.test_mail(
+            settings.sender, settings.recipients, socket.gethostname(), command.id, self._now()
+        )
+        smtp.send(self._server(vars(saved), saved.password_sealed), message)
+        return f"A test mail was sent to {', '.join(settings.recipients)}."
+
+    def _server(self, wanted: dict[str, Any], sealed: bytes | None) -> smtp.Server:
+        host, security, username = wanted["host"], wanted["security"], wanted["username"]
+        password = ""
+        if username and sealed:
+            bound = mail.context(host, security, username)
+            password = seal.unseal(self._key, sealed, bound).decode()
+        return smtp.Server(host, int(wanted["port"]), security, username, password)
+
+
+_VERBS: dict[str, Callable[[Notifier, Command], str]] = {
+    "mail.check": Notifier.check,
+    "mail.test": Notifier.test,
+}
