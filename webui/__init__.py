@@ -16,6 +16,7 @@ from webui.views import (
     administrators,
     audit,
     company,
+    holds,
     home,
     licence,
     login,
@@ -23,6 +24,7 @@ from webui.views import (
     media,
     pbx,
     recording,
+    retention,
 )
 
 HEADERS = {
@@ -61,7 +63,7 @@ def create_app(settings: Settings | None = None, master_key: bytes | None = None
     )
     for views in (
         assets, login, home, pbx, company, recording, media, account, administrators, audit,
-        licence, mail,
+        licence, mail, holds, retention,
     ):  # fmt: skip
         app.register_blueprint(views.routes)
     words.register(app)

@@ -53,6 +53,16 @@ CODECS = {
 PERIODS = {30: "every 30 minutes", 60: "every hour", 360: "every 6 hours"}
 
 
+KEEP = {
+    0: "Never delete recordings",
+    60: "Older than 5 years",
+    24: "Older than 2 years",
+    12: "Older than 1 year",
+    6: "Older than 6 months",
+    3: "Older than 3 months",
+}
+
+
 def size(count: float) -> str:
     """Return bytes in the unit that reads best, such as 1.9 MB."""
     for unit in ("bytes", "kB", "MB", "GB"):
@@ -193,5 +203,5 @@ def register(app: Flask) -> None:
     app.add_template_filter(lambda text: str(text).partition("://")[2] or text, "host")
     app.jinja_env.globals.update(
         reasons=REASONS, states=STATES, triggers=TRIGGERS, directions=DIRECTIONS, codecs=CODECS,
-        period=period, left=left, rate=rate, Policy=Policy,
+        keep_words=KEEP.get, period=period, left=left, rate=rate, Policy=Policy,
     )  # fmt: skip

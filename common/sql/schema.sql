@@ -61,6 +61,105 @@ CREATE TYPE public.waiting_reason AS ENUM (
     'transfer'
 );
 
+CREATE FUNCTION public.digits(text) RETURNS text
+    LANGUAGE sql IMMUTABLE STRICT PARALLEL SAFE
+    RETURN regexp_replace(COALESCE("substring"($1, '[0-9][0-9 ()./+-]*'::text), ''::text), '[^0-9]'::text, ''::text, 'g'::text);
+
+COMMENT ON FUNCTION public.digits(text) IS 'The first number in the text of a party, such as 1001 of "1001 Alice Example".';
+
+CREATE FUNCTION public.plain(text) RETURNS text
+    LANGUAGE sql IMMUTABLE STRICT PARALLEL SAFE
+    RETURN lower(regexp_replace(NORMALIZE($1, NFKD), '[̀-ͯ]'::text, ''::text, 'g'::text));
+
+COMMENT ON FUNCTION public.plain(text) IS 'A name without capitals and accents.';
+
+CREATE FUNCTION public.same_number(text, text) RETURNS boolean
+    LANGUAGE sql IMMUTABLE STRICT PARALLEL SAFE
+    RETURN (($1 = $2) OR ((LEAST(length($1), length($2)) >= 7) AND ("right"($1, LEAST(9, length($1), length($2))) = "right"($2, LEAST(9, length($1), length($2))))));
+
+COMMENT ON FUNCTION public.same_number(text, text) IS 'May two strings of digits be one number? Up to 6 digits all of them count, of longer ones the last 9 that both have: +44…, 0044… and 0… meet.';
+
+CREATE TABLE public.legal_hold (
+    id integer NOT NULL,
+    name text NOT NULL,
+    reason text NOT NULL,
+    company_id integer,
+    number text,
+    party text,
+    since timestamp with time zone,
+    until timestamp with time zone,
+    created_at timestamp with time zone DEFAULT now() NOT NULL,
+    created_by text NOT NULL,
+    released_at timestamp with time zone,
+    released_by text,
+    release_reason text,
+    CONSTRAINT legal_hold_check CHECK ((since < until)),
+    CONSTRAINT legal_hold_check1 CHECK (((released_at IS NULL) = (released_by IS NULL))),
+    CONSTRAINT legal_hold_check2 CHECK (((released_at IS NULL) = (release_reason IS NULL))),
+    CONSTRAINT legal_hold_name_check CHECK ((name <> ''::text)),
+    CONSTRAINT legal_hold_number_check CHECK ((number ~ '^[0-9]{2,}$'::text)),
+    CONSTRAINT legal_hold_party_check CHECK (((party = public.plain(party)) AND (length(party) >= 2))),
+    CONSTRAINT legal_hold_reason_check CHECK ((reason <> ''::text)),
+    CONSTRAINT legal_hold_release_reason_check CHECK ((release_reason <> ''::text))
+);
+
+COMMENT ON TABLE public.legal_hold IS 'What may not be deleted, whatever retention says. Never changed but to be released. Owner: the web UI.';
+
+COMMENT ON COLUMN public.legal_hold.company_id IS 'Null, like each of the following: any.';
+
+COMMENT ON COLUMN public.legal_hold.until IS 'Not included.';
+
+CREATE TABLE public.recording (
+    id uuid NOT NULL,
+    pbx_id integer NOT NULL,
+    company_id integer NOT NULL,
+    remote_id text NOT NULL,
+    poll_id bigint NOT NULL,
+    state public.recording_state DEFAULT 'listed'::public.recording_state NOT NULL,
+    started_at timestamp with time zone NOT NULL,
+    duration integer NOT NULL,
+    caller text NOT NULL,
+    callee text NOT NULL,
+    direction public.call_direction,
+    listed_size bigint,
+    listed_at timestamp with time zone DEFAULT now() NOT NULL,
+    next_try_at timestamp with time zone,
+    attempts integer DEFAULT 0 NOT NULL,
+    waiting public.waiting_reason,
+    last_error text,
+    seen_size bigint,
+    seen_times smallint DEFAULT 0 NOT NULL,
+    stored_at timestamp with time zone,
+    CONSTRAINT recording_check CHECK (((state <> 'listed'::public.recording_state) OR (next_try_at IS NOT NULL))),
+    CONSTRAINT recording_check1 CHECK (((state <> 'gone'::public.recording_state) OR (next_try_at IS NULL))),
+    CONSTRAINT recording_check2 CHECK (((state = 'stored'::public.recording_state) = (stored_at IS NOT NULL))),
+    CONSTRAINT recording_duration_check CHECK ((duration >= 0)),
+    CONSTRAINT recording_listed_size_check CHECK ((listed_size >= 0)),
+    CONSTRAINT recording_remote_id_check CHECK ((remote_id <> ''::text))
+);
+
+COMMENT ON TABLE public.recording IS 'A call recording of a company. The poller inserts it as listed and owns what the PBX says of it; the archiver moves it to stored or gone and owns the attempts.';
+
+COMMENT ON COLUMN public.recording.remote_id IS 'The PBX''s own name of it. (company_id, remote_id) is the natural key: listing again is harmless.';
+
+COMMENT ON COLUMN public.recording.poll_id IS 'The poll that listed it first.';
+
+COMMENT ON COLUMN public.recording.duration IS 'Seconds, as the PBX says.';
+
+COMMENT ON COLUMN public.recording.listed_size IS 'Bytes, as the PBX says; null: it does not say.';
+
+COMMENT ON COLUMN public.recording.next_try_at IS 'When to fetch it; null: nothing to fetch. A stored one with a value is fetched again because the PBX now lists another size or duration.';
+
+COMMENT ON COLUMN public.recording.waiting IS 'Why the last attempt did not store it; last_error says so in words.';
+
+COMMENT ON COLUMN public.recording.seen_size IS 'Bytes that the last attempt got where they differ from what is listed, and how many attempts in a row got just these.';
+
+CREATE FUNCTION public.covers(h public.legal_hold, r public.recording) RETURNS boolean
+    LANGUAGE sql IMMUTABLE PARALLEL SAFE
+    RETURN ((((h).company_id IS NULL) OR ((h).company_id = (r).company_id)) AND (((h).since IS NULL) OR ((r).started_at >= (h).since)) AND (((h).until IS NULL) OR ((r).started_at < (h).until)) AND (((h).number IS NULL) OR public.same_number((h).number, public.digits((r).caller)) OR public.same_number((h).number, public.digits((r).callee))) AND (((h).party IS NULL) OR (strpos(public.plain((((r).caller || ' '::text) || (r).callee)), (h).party) > 0)));
+
+COMMENT ON FUNCTION public.covers(h public.legal_hold, r public.recording) IS 'The one definition of what a hold covers; when in doubt it does.';
+
 CREATE FUNCTION public.refuse_change() RETURNS trigger
     LANGUAGE plpgsql
     AS $$
@@ -231,6 +330,15 @@ CREATE TABLE public.inbox (
 );
 
 COMMENT ON TABLE public.inbox IS 'Messages whose effect is committed, so that a repeat is recognised.';
+
+ALTER TABLE public.legal_hold ALTER COLUMN id ADD GENERATED ALWAYS AS IDENTITY (
+    SEQUENCE NAME public.legal_hold_id_seq
+    START WITH 1
+    INCREMENT BY 1
+    NO MINVALUE
+    NO MAXVALUE
+    CACHE 1
+);
 
 CREATE TABLE public.licence (
     single boolean DEFAULT true NOT NULL,
@@ -421,51 +529,6 @@ COMMENT ON TABLE public.poll_tally IS 'Progress of a poll''s downloads: one row 
 
 COMMENT ON COLUMN public.poll_tally.failed IS 'Attempts that failed (one recording may fail more than once).';
 
-CREATE TABLE public.recording (
-    id uuid NOT NULL,
-    pbx_id integer NOT NULL,
-    company_id integer NOT NULL,
-    remote_id text NOT NULL,
-    poll_id bigint NOT NULL,
-    state public.recording_state DEFAULT 'listed'::public.recording_state NOT NULL,
-    started_at timestamp with time zone NOT NULL,
-    duration integer NOT NULL,
-    caller text NOT NULL,
-    callee text NOT NULL,
-    direction public.call_direction,
-    listed_size bigint,
-    listed_at timestamp with time zone DEFAULT now() NOT NULL,
-    next_try_at timestamp with time zone,
-    attempts integer DEFAULT 0 NOT NULL,
-    waiting public.waiting_reason,
-    last_error text,
-    seen_size bigint,
-    seen_times smallint DEFAULT 0 NOT NULL,
-    stored_at timestamp with time zone,
-    CONSTRAINT recording_check CHECK (((state <> 'listed'::public.recording_state) OR (next_try_at IS NOT NULL))),
-    CONSTRAINT recording_check1 CHECK (((state <> 'gone'::public.recording_state) OR (next_try_at IS NULL))),
-    CONSTRAINT recording_check2 CHECK (((state = 'stored'::public.recording_state) = (stored_at IS NOT NULL))),
-    CONSTRAINT recording_duration_check CHECK ((duration >= 0)),
-    CONSTRAINT recording_listed_size_check CHECK ((listed_size >= 0)),
-    CONSTRAINT recording_remote_id_check CHECK ((remote_id <> ''::text))
-);
-
-COMMENT ON TABLE public.recording IS 'A call recording of a company. The poller inserts it as listed and owns what the PBX says of it; the archiver moves it to stored or gone and owns the attempts.';
-
-COMMENT ON COLUMN public.recording.remote_id IS 'The PBX''s own name of it. (company_id, remote_id) is the natural key: listing again is harmless.';
-
-COMMENT ON COLUMN public.recording.poll_id IS 'The poll that listed it first.';
-
-COMMENT ON COLUMN public.recording.duration IS 'Seconds, as the PBX says.';
-
-COMMENT ON COLUMN public.recording.listed_size IS 'Bytes, as the PBX says; null: it does not say.';
-
-COMMENT ON COLUMN public.recording.next_try_at IS 'When to fetch it; null: nothing to fetch. A stored one with a value is fetched again because the PBX now lists another size or duration.';
-
-COMMENT ON COLUMN public.recording.waiting IS 'Why the last attempt did not store it; last_error says so in words.';
-
-COMMENT ON COLUMN public.recording.seen_size IS 'Bytes that the last attempt got where they differ from what is listed, and how many attempts in a row got just these.';
-
 CREATE TABLE public.recording_audio (
     recording_id uuid NOT NULL,
     company_id integer NOT NULL,
@@ -581,6 +644,9 @@ ALTER TABLE ONLY public.general_settings
 ALTER TABLE ONLY public.inbox
     ADD CONSTRAINT inbox_pkey PRIMARY KEY (consumer, message_id);
 
+ALTER TABLE ONLY public.legal_hold
+    ADD CONSTRAINT legal_hold_pkey PRIMARY KEY (id);
+
 ALTER TABLE ONLY public.licence
     ADD CONSTRAINT licence_pkey PRIMARY KEY (single);
 
@@ -657,6 +723,8 @@ CREATE INDEX command_open ON public.command USING btree (daemon, asked_at) WHERE
 
 CREATE UNIQUE INDEX company_key_current ON public.company_key USING btree (company_id) WHERE (retired_at IS NULL);
 
+CREATE INDEX legal_hold_active ON public.legal_hold USING btree (company_id) WHERE (released_at IS NULL);
+
 CREATE INDEX login_failure_address ON public.login_failure USING btree (address, at);
 
 CREATE INDEX login_failure_name ON public.login_failure USING btree (name, at);
@@ -667,9 +735,15 @@ CREATE INDEX poll_history ON public.poll USING btree (pbx_id, id DESC);
 
 CREATE UNIQUE INDEX poll_running ON public.poll USING btree (pbx_id) WHERE (finished_at IS NULL);
 
+CREATE INDEX recording_callee ON public.recording USING btree (reverse(public.digits(callee)) text_pattern_ops);
+
+CREATE INDEX recording_caller ON public.recording USING btree (reverse(public.digits(caller)) text_pattern_ops);
+
 CREATE INDEX recording_due ON public.recording USING btree (pbx_id, next_try_at, started_at) WHERE (next_try_at IS NOT NULL);
 
 CREATE INDEX recording_newest ON public.recording USING btree (company_id, started_at DESC, id DESC);
+
+CREATE INDEX recording_parties ON public.recording USING gin (public.plain(((caller || ' '::text) || callee)) public.gin_trgm_ops);
 
 CREATE INDEX recording_unsettled ON public.recording USING btree (poll_id) WHERE (next_try_at IS NOT NULL);
 
@@ -683,6 +757,9 @@ ALTER TABLE ONLY public.company
 
 ALTER TABLE ONLY public.company_usage
     ADD CONSTRAINT company_usage_company_id_fkey FOREIGN KEY (company_id) REFERENCES public.company(id);
+
+ALTER TABLE ONLY public.legal_hold
+    ADD CONSTRAINT legal_hold_company_id_fkey FOREIGN KEY (company_id) REFERENCES public.company(id);
 
 ALTER TABLE ONLY public.pbx_contact
     ADD CONSTRAINT pbx_contact_pbx_id_fkey FOREIGN KEY (pbx_id) REFERENCES public.pbx(id);
@@ -722,6 +799,50 @@ ALTER TABLE ONLY public.recording
 
 ALTER TABLE ONLY public.session
     ADD CONSTRAINT session_account_fkey FOREIGN KEY (account) REFERENCES public.account(name) ON DELETE CASCADE;
+
+GRANT SELECT,INSERT ON TABLE public.legal_hold TO callstash_web;
+
+GRANT SELECT ON TABLE public.legal_hold TO callstash_housekeeper;
+
+GRANT UPDATE(released_at) ON TABLE public.legal_hold TO callstash_web;
+
+GRANT UPDATE(released_by) ON TABLE public.legal_hold TO callstash_web;
+
+GRANT UPDATE(release_reason) ON TABLE public.legal_hold TO callstash_web;
+
+GRANT SELECT,INSERT ON TABLE public.recording TO callstash_poller;
+
+GRANT SELECT ON TABLE public.recording TO callstash_archiver;
+
+GRANT SELECT ON TABLE public.recording TO callstash_web;
+
+GRANT SELECT ON TABLE public.recording TO callstash_housekeeper;
+
+GRANT UPDATE(state) ON TABLE public.recording TO callstash_poller;
+
+GRANT UPDATE(state) ON TABLE public.recording TO callstash_archiver;
+
+GRANT UPDATE(duration) ON TABLE public.recording TO callstash_poller;
+
+GRANT UPDATE(listed_size) ON TABLE public.recording TO callstash_poller;
+
+GRANT UPDATE(next_try_at) ON TABLE public.recording TO callstash_poller;
+
+GRANT UPDATE(next_try_at) ON TABLE public.recording TO callstash_archiver;
+
+GRANT UPDATE(attempts) ON TABLE public.recording TO callstash_poller;
+
+GRANT UPDATE(attempts) ON TABLE public.recording TO callstash_archiver;
+
+GRANT UPDATE(waiting) ON TABLE public.recording TO callstash_archiver;
+
+GRANT UPDATE(last_error) ON TABLE public.recording TO callstash_archiver;
+
+GRANT UPDATE(seen_size) ON TABLE public.recording TO callstash_archiver;
+
+GRANT UPDATE(seen_times) ON TABLE public.recording TO callstash_archiver;
+
+GRANT UPDATE(stored_at) ON TABLE public.recording TO callstash_archiver;
 
 GRANT SELECT,INSERT,UPDATE ON TABLE public.account TO callstash_web;
 
@@ -812,6 +933,8 @@ GRANT SELECT,INSERT,UPDATE ON TABLE public.company TO callstash_poller;
 GRANT SELECT ON TABLE public.company TO callstash_archiver;
 
 GRANT SELECT ON TABLE public.company TO callstash_web;
+
+GRANT SELECT ON TABLE public.company TO callstash_housekeeper;
 
 GRANT UPDATE(state) ON TABLE public.company TO callstash_web;
 
@@ -919,11 +1042,17 @@ GRANT INSERT,UPDATE ON TABLE public.pbx TO callstash_web;
 
 GRANT SELECT(id) ON TABLE public.pbx TO callstash_web;
 
+GRANT SELECT(id) ON TABLE public.pbx TO callstash_housekeeper;
+
 GRANT SELECT(uid) ON TABLE public.pbx TO callstash_web;
+
+GRANT SELECT(uid) ON TABLE public.pbx TO callstash_housekeeper;
 
 GRANT SELECT(kind) ON TABLE public.pbx TO callstash_web;
 
 GRANT SELECT(name) ON TABLE public.pbx TO callstash_web;
+
+GRANT SELECT(name) ON TABLE public.pbx TO callstash_housekeeper;
 
 GRANT SELECT(url) ON TABLE public.pbx TO callstash_web;
 
@@ -933,6 +1062,8 @@ GRANT SELECT(timezone) ON TABLE public.pbx TO callstash_web;
 
 GRANT SELECT(state) ON TABLE public.pbx TO callstash_web;
 
+GRANT SELECT(state) ON TABLE public.pbx TO callstash_housekeeper;
+
 GRANT SELECT(poll_minutes) ON TABLE public.pbx TO callstash_web;
 
 GRANT SELECT(poll_at) ON TABLE public.pbx TO callstash_web;
@@ -940,6 +1071,8 @@ GRANT SELECT(poll_at) ON TABLE public.pbx TO callstash_web;
 GRANT SELECT(created_at) ON TABLE public.pbx TO callstash_web;
 
 GRANT SELECT(keep_months) ON TABLE public.pbx TO callstash_web;
+
+GRANT SELECT(keep_months) ON TABLE public.pbx TO callstash_housekeeper;
 
 GRANT SELECT,INSERT,UPDATE ON TABLE public.pbx_contact TO callstash_archiver;
 
@@ -971,41 +1104,11 @@ GRANT SELECT ON TABLE public.poll_tally TO callstash_poller;
 
 GRANT SELECT ON TABLE public.poll_tally TO callstash_web;
 
-GRANT SELECT,INSERT ON TABLE public.recording TO callstash_poller;
-
-GRANT SELECT ON TABLE public.recording TO callstash_archiver;
-
-GRANT SELECT ON TABLE public.recording TO callstash_web;
-
-GRANT UPDATE(state) ON TABLE public.recording TO callstash_poller;
-
-GRANT UPDATE(state) ON TABLE public.recording TO callstash_archiver;
-
-GRANT UPDATE(duration) ON TABLE public.recording TO callstash_poller;
-
-GRANT UPDATE(listed_size) ON TABLE public.recording TO callstash_poller;
-
-GRANT UPDATE(next_try_at) ON TABLE public.recording TO callstash_poller;
-
-GRANT UPDATE(next_try_at) ON TABLE public.recording TO callstash_archiver;
-
-GRANT UPDATE(attempts) ON TABLE public.recording TO callstash_poller;
-
-GRANT UPDATE(attempts) ON TABLE public.recording TO callstash_archiver;
-
-GRANT UPDATE(waiting) ON TABLE public.recording TO callstash_archiver;
-
-GRANT UPDATE(last_error) ON TABLE public.recording TO callstash_archiver;
-
-GRANT UPDATE(seen_size) ON TABLE public.recording TO callstash_archiver;
-
-GRANT UPDATE(seen_times) ON TABLE public.recording TO callstash_archiver;
-
-GRANT UPDATE(stored_at) ON TABLE public.recording TO callstash_archiver;
-
 GRANT SELECT ON TABLE public.recording_audio TO callstash_web;
 
 GRANT SELECT,INSERT,UPDATE ON TABLE public.recording_audio TO callstash_archiver;
+
+GRANT SELECT ON TABLE public.recording_audio TO callstash_housekeeper;
 
 GRANT SELECT ON TABLE public.schema_migration TO callstash_poller;
 

@@ -101,9 +101,15 @@ def world(app: Flask, archive: Archive, db: Connection, accounts: dict[str, str]
         "INSERT INTO session (token_sha256, account)"
         " SELECT sha256('other'), name FROM account LIMIT 1 RETURNING id"
     ).fetchone()
+    hold = db.execute(
+        "INSERT INTO legal_hold (name, reason, company_id, created_by)"
+        " VALUES ('Smith v. Jones', 'court order', %s, 'sysadmin') RETURNING id",
+        [company],
+    ).fetchone()
     return World(
         app,
         {
+            "hold_id": str(hold[0]) if hold else "",
             "pbx_id": str(archive.pbx),
             "company_id": str(company),
             "recording_id": str(recording),

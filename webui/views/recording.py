@@ -6,7 +6,7 @@ from uuid import UUID
 from flask import Blueprint, abort, render_template
 
 from webui.policy import Policy, requires
-from webui.queries import recordings
+from webui.queries import holds, recordings
 from webui.settings import connection
 
 routes = Blueprint("recording", __name__)
@@ -22,6 +22,7 @@ def page(recording_id: UUID) -> str:
         "recording.html",
         call=call,
         audio=recordings.audio(db, recording_id),
+        holds=holds.of_recording(db, recording_id),
         listens=recordings.listens(db, recording_id),
         view=secrets.token_urlsafe(12),
     )
