@@ -11,7 +11,18 @@ from webui import assets, auth, errors, menu, policy, words
 from webui.database import Database
 from webui.playback import KeyRing
 from webui.settings import Settings, Shared
-from webui.views import company, home, login, media, pbx, recording
+from webui.views import (
+    companies,
+    company,
+    company_settings,
+    home,
+    login,
+    media,
+    pbx,
+    pbx_add,
+    pbx_settings,
+    recording,
+)
 
 HEADERS = {
     "Content-Security-Policy": (
@@ -47,8 +58,9 @@ def create_app(settings: Settings | None = None, master_key: bytes | None = None
         Store(settings.archive),
         KeyRing(master_key or keys.load_credential("master.key")),
     )
-    for views in (assets, login, home, pbx, company, recording, media):
-        app.register_blueprint(views.routes)
+    parts = (assets, login, home, pbx, pbx_add, pbx_settings, companies, company, company_settings)
+    for routes in dict.fromkeys(views.routes for views in (*parts, recording, media)):
+        app.register_blueprint(routes)
     words.register(app)
     errors.register(app)
     policy.check(app)

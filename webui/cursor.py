@@ -7,7 +7,11 @@ from uuid import UUID
 
 from flask import abort, request
 
-_READ: dict[type[Any], Callable[[str], Any]] = {datetime: datetime.fromisoformat, UUID: UUID}
+_READ: dict[type[Any], Callable[[str], Any]] = {
+    datetime: datetime.fromisoformat,
+    UUID: UUID,
+    int: int,
+}
 
 
 def write(row: object, *fields: str) -> str:

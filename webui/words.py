@@ -8,6 +8,7 @@ from typing import Any
 from flask import Flask
 
 from webui.policy import Policy
+from webui.queries.polls import COUNTED
 from webui.settings import shared
 
 REASONS = {
@@ -157,5 +158,5 @@ def register(app: Flask) -> None:
     app.add_template_filter(lambda text: str(text).partition("://")[2] or text, "host")
     app.jinja_env.globals.update(
         reasons=REASONS, states=STATES, triggers=TRIGGERS, directions=DIRECTIONS, codecs=CODECS,
-        period=period, left=left, rate=rate, Policy=Policy,
+        period=period, left=left, rate=rate, Policy=Policy, COUNTED=COUNTED,
     )  # fmt: skip

@@ -74,11 +74,6 @@ def companies(db: Connection) -> list[Company]:
     return rows(db, Company, f"{_COMPANY} ORDER BY c.label, c.id", [])
 
 
-def companies_of(db: Connection, pbx_id: int) -> list[Company]:
-    """Return the companies of a PBX."""
-    return rows(db, Company, f"{_COMPANY} WHERE c.pbx_id = %s ORDER BY c.label, c.id", [pbx_id])
-
-
 def company(db: Connection, company_id: int) -> Company | None:
     """Return a company."""
     return next(iter(rows(db, Company, f"{_COMPANY} WHERE c.id = %s", [company_id])), None)
