@@ -58,6 +58,10 @@ class Unreachable(PbxError):
     """No conversation with the PBX: name, network, TLS, certificate, or no answer in time."""
 
 
+class UntrustedCertificate(Unreachable):
+    """The PBX shows a certificate that is neither pinned nor vouched for by a public authority."""
+
+
 class TransferError(PbxError):
     """A download broke off, was too slow, or sent another length than it announced."""
 

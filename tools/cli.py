@@ -6,15 +6,27 @@ They run as the owner of the database (root on an appliance), never as a daemon.
 import os
 import sys
 from dataclasses import dataclass
+from datetime import time
 from pathlib import Path
-from urllib.parse import urlsplit
 
 import click
 import psycopg
 
-from common import __version__, config, db, journal, keys, licence, outbox, passwords, pbx, seal
+from common import (
+    __version__,
+    config,
+    db,
+    journal,
+    keys,
+    outbox,
+    passwords,
+    pbx,
+    pbx_registry,
+    seal,
+)
 from common.errors import CallStashError, ConfigError
-from common.messages import PollerPbxChanged, PollerPollNow
+from common.messages import PollerPollNow
+from common.pbx_registry import NewPbx
 
 ACCOUNTS = ("sysadmin", "admin")
 
@@ -109,10 +121,7 @@ def add_pbx(url: str, name: str, period: str, at: str, timezone: str, pin: bool)
     """Add the PBX at URL; its API token is read from standard input and checked before anything is
     saved.
     """
-    parts = urlsplit(url)
-    address = f"{parts.scheme}://{parts.netloc}"
-    if parts.scheme not in ("http", "https") or not parts.hostname or url.rstrip("/") != address:
-        raise ConfigError(f"{url} is not an address of a PBX, such as https://pbx.example.com")
+    address = pbx_registry.address(url)
     token = click.get_text_stream("stdin").readline().strip()
     if not token:
         raise ConfigError("no token: give the PBX's API token on standard input")
@@ -121,35 +130,13 @@ def add_pbx(url: str, name: str, period: str, at: str, timezone: str, pin: bool)
         "ipcortex", address, token=token, certificate=certificate, timezone=timezone
     ) as connector:
         identity = connector.verify()
+    new = NewPbx(name, address, certificate, timezone, int(period), time.fromisoformat(at))
     with _database() as connection, connection.transaction():
-        row = connection.execute(
-            "SELECT gen_random_uuid(), public_key FROM sealing_key WHERE name = 'pbx'"
-        ).fetchone()
-        if row is None:
-            raise ConfigError("there are no keys yet: run 'callstash init' first")
-        uid, public = row
-        if full := licence.room_for_pbx(connection):
-            raise ConfigError(full)
-        added = connection.execute(
-            "INSERT INTO pbx (uid, name, url, certificate, token_sealed, timezone, poll_minutes,"
-            " poll_at)"
-            " VALUES (%s, %s, %s, %s, %s, %s, %s, %s) ON CONFLICT (url) DO NOTHING RETURNING id",
-            [
-                uid,
-                name,
-                address,
-                certificate,
-                seal.seal(public, token.encode(), uid.bytes),
-                timezone,
-                int(period),
-                at,
-            ],
-        ).fetchone()
+        added = pbx_registry.add(connection, new, token)
         if added is None:
             raise ConfigError(f"{address} is already there")
-        outbox.send(connection, PollerPbxChanged(added[0]))
     names = ", ".join(company.name for company in identity.companies)
-    click.echo(f"PBX {added[0]} added; companies: {names or 'none yet'}")
+    click.echo(f"PBX {added} added; companies: {names or 'none yet'}")
 
 
 @cli.command("poll-now")

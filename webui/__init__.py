@@ -15,7 +15,9 @@ from webui.views import (
     account,
     administrators,
     audit,
+    companies,
     company,
+    company_settings,
     holds,
     home,
     licence,
@@ -23,6 +25,8 @@ from webui.views import (
     mail,
     media,
     pbx,
+    pbx_add,
+    pbx_settings,
     recording,
     retention,
 )
@@ -61,11 +65,12 @@ def create_app(settings: Settings | None = None, master_key: bytes | None = None
         Store(settings.archive),
         KeyRing(master_key or keys.load_credential("master.key")),
     )
-    for views in (
-        assets, login, home, pbx, company, recording, media, account, administrators, audit,
-        licence, mail, holds, retention,
-    ):  # fmt: skip
-        app.register_blueprint(views.routes)
+    blueprints = (
+        assets, login, home, pbx, pbx_add, pbx_settings, companies, company, company_settings,
+        recording, media, account, administrators, audit, licence, mail, holds, retention,
+    )  # fmt: skip
+    for routes in dict.fromkeys(views.routes for views in blueprints):
+        app.register_blueprint(routes)
     words.register(app)
     errors.register(app)
     policy.check(app)

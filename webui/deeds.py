@@ -33,7 +33,7 @@ WORDS = {
     "pbx.add": "added a PBX",
     "pbx.change": "changed the settings of a PBX",
     "pbx.poll_now": "asked for a poll",
-    "pbx.refresh": "had a company list refreshed",
+    "pbx.refresh_companies": "had a company list refreshed",
     "pbx.retention": "changed how long a PBX's recordings are kept",
     "recording.download": "downloaded a recording",
     "recording.play": "played a recording",

@@ -9,6 +9,7 @@ from flask import Flask
 
 from webui import deeds
 from webui.policy import Policy
+from webui.queries.polls import COUNTED
 from webui.settings import shared
 
 REASONS = {
@@ -203,5 +204,5 @@ def register(app: Flask) -> None:
     app.add_template_filter(lambda text: str(text).partition("://")[2] or text, "host")
     app.jinja_env.globals.update(
         reasons=REASONS, states=STATES, triggers=TRIGGERS, directions=DIRECTIONS, codecs=CODECS,
-        keep_words=KEEP.get, period=period, left=left, rate=rate, Policy=Policy,
+        keep_words=KEEP.get, period=period, left=left, rate=rate, Policy=Policy, COUNTED=COUNTED,
     )  # fmt: skip

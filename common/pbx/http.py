@@ -25,6 +25,7 @@ from common.errors import (
     TransferError,
     TryLater,
     Unreachable,
+    UntrustedCertificate,
 )
 from common.pbx import Media
 
@@ -149,8 +150,11 @@ class Client:
                 timeout=(CONNECT_SECONDS, seconds),
             )
         except requests.exceptions.SSLError as error:
-            raise Unreachable(
-                f"{self.host}: the PBX shows another certificate than expected: {_reason(error)}"
+            reason = _reason(error)
+            if "certificate verify failed" not in reason and "ingerprint" not in reason:
+                raise Unreachable(f"{self.host}: no secure connection: {reason}") from error
+            raise UntrustedCertificate(
+                f"{self.host}: the PBX shows another certificate than expected: {reason}"
             ) from error
         except requests.exceptions.Timeout as error:
             raise Unreachable(f"{self.host}: the PBX does not answer in time") from error

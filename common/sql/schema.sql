@@ -426,6 +426,7 @@ CREATE TABLE public.pbx (
     poll_at time without time zone DEFAULT '03:00:00'::time without time zone NOT NULL,
     created_at timestamp with time zone DEFAULT now() NOT NULL,
     keep_months integer DEFAULT 0 NOT NULL,
+    revision integer DEFAULT 1 NOT NULL,
     CONSTRAINT pbx_keep_months_check CHECK ((keep_months = ANY (ARRAY[0, 3, 6, 12, 24, 60]))),
     CONSTRAINT pbx_name_check CHECK ((name <> ''::text)),
     CONSTRAINT pbx_poll_minutes_check CHECK ((poll_minutes = ANY (ARRAY[30, 60, 360, 1440]))),
@@ -445,6 +446,8 @@ COMMENT ON COLUMN public.pbx.timezone IS 'IANA name of the zone in which the PBX
 COMMENT ON COLUMN public.pbx.poll_at IS 'Time of day of a daily poll, in the time zone of this machine.';
 
 COMMENT ON COLUMN public.pbx.keep_months IS 'Age at which recordings of its companies are deleted; 0: never.';
+
+COMMENT ON COLUMN public.pbx.revision IS 'One more with each change of its settings: a form that began with an older one is refused.';
 
 CREATE TABLE public.pbx_contact (
     pbx_id integer NOT NULL,
@@ -1073,6 +1076,8 @@ GRANT SELECT(created_at) ON TABLE public.pbx TO callstash_web;
 GRANT SELECT(keep_months) ON TABLE public.pbx TO callstash_web;
 
 GRANT SELECT(keep_months) ON TABLE public.pbx TO callstash_housekeeper;
+
+GRANT SELECT(revision) ON TABLE public.pbx TO callstash_web;
 
 GRANT SELECT,INSERT,UPDATE ON TABLE public.pbx_contact TO callstash_archiver;
 

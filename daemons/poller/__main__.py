@@ -1,7 +1,7 @@
 """Entry point of callstash-poller."""
 
 from common import daemon
-from common.messages import PollerPbxChanged, PollerPollNow
+from common.messages import PollerAnswer, PollerPbxChanged, PollerPollNow
 from daemons.poller.poller import Poller, Settings
 
 
@@ -12,6 +12,7 @@ def main() -> None:
         handlers: daemon.Handlers = {
             PollerPollNow: poller.on_poll_now,
             PollerPbxChanged: poller.on_pbx_changed,
+            PollerAnswer: poller.on_answer,
         }
         daemon.run(started, handlers, poller.step)
 

@@ -13,12 +13,12 @@ from itertools import islice
 from pathlib import Path
 from zoneinfo import ZoneInfo
 
-from common import keys, outbox, pbx, seal
+from common import commands, keys, outbox, pbx, seal
 from common.daemon import Life
 from common.db import Connection
 from common.errors import PbxError, TryLater, Unreachable, WrongToken
 from common.ids import uuid7
-from common.messages import PollerPbxChanged, PollerPollNow, RecordingsListed
+from common.messages import PollerAnswer, PollerPbxChanged, PollerPollNow, RecordingsListed
 from daemons.poller import schedule
 from daemons.poller.queries import listings, polls
 
@@ -27,6 +27,7 @@ log = logging.getLogger(__name__)
 CHUNK = 2000  # rows inserted at a time
 WORTH, WAKE = 16, 8  # so many new recordings are worth waking an archiver, and so many of those
 STALLED = timedelta(minutes=10)  # without a download, a poll ends and counts the rest as failed
+SUSPENDED = timedelta(minutes=1)  # the same, while nothing more is fetched from its PBX
 
 
 @dataclass(frozen=True)
@@ -63,12 +64,25 @@ class Poller:
         """Make the schedule follow the settings of a PBX."""
         changed = polls.pbx(self._db, message.pbx)
         if message.pbx in polls.scheduled(self._db):
-            polls.reschedule(self._db, changed.id, self._following(changed))
+            when = self._following(changed)
+            failures = polls.failures(self._db, changed.id)
+            if failures:  # perhaps the change is what it needed
+                when = schedule.retry(self._now(), when, 1)
+            polls.reschedule(self._db, changed.id, when, failures)
         else:
             self._schedule_first(changed)
 
+    def on_answer(self, _message: PollerAnswer) -> None:
+        """Wake up: the step does the command."""
+
     def step(self, life: Life) -> bool:
-        """List one company, begin one poll, or end those whose recordings are settled."""
+        """Do a command, list one company, begin a poll, or end those whose recordings are
+        settled.
+        """
+        if asked := commands.waiting(self._db, "poller"):
+            life.doing("reading the companies of a PBX")
+            self._refresh(asked[0])
+            return True
         known = polls.scheduled(self._db)
         for new in polls.active_pbxs(self._db):
             if new.id not in known:
@@ -124,12 +138,36 @@ class Poller:
             return
         with self._db.transaction():
             poll = polls.begin(self._db, polled.id, due.trigger)
-            new, back = listings.note_companies(
-                self._db, poll, polled.id, [c.name for c in companies], [c.label for c in companies]
+            names = [company.name for company in companies]
+            noted = listings.note_companies(
+                self._db, polled.id, names, [company.label for company in companies]
             )
+            listings.poll_companies(self._db, poll, polled.id, names, noted)
             polls.schedule(self._db, polled.id, self._following(polled), due.failures)
-        extra |= {"poll": poll, "companies": len(companies), "first_seen": new, "reactivated": back}
+        extra |= {"poll": poll, "companies": len(companies)}
+        extra |= {"first_seen": len(noted.new), "reactivated": len(noted.back)}
         log.info("poll started", extra=extra)
+
+    def _refresh(self, command: commands.Command) -> None:
+        """Read the companies of a PBX between polls."""
+        polled = polls.pbx(self._db, int(command.arguments["pbx"]))
+        try:
+            with self._connect(polled) as connector:
+                companies = connector.list_companies()
+        except PbxError as error:
+            text = f"The list of companies could not be read. {error}."
+            commands.answer(self._db, command.id, False, text)
+            return
+        with self._db.transaction():
+            noted = listings.note_companies(
+                self._db, polled.id, [c.name for c in companies], [c.label for c in companies]
+            )
+            text = (
+                f"The list was read: {len(noted.new)} new, {noted.gone} gone and now suspended,"
+                f" {len(noted.back)} back."
+            )
+            commands.answer(self._db, command.id, True, text)
+        log.info("companies read", extra={"pbx": polled.id, "companies": len(companies)})
 
     def _fail(self, polled: polls.Pbx, poll: int, failures: int, error: PbxError) -> None:
         following = self._following(polled)
@@ -218,7 +256,8 @@ class Poller:
     def _settle(self, poll: polls.Poll) -> bool:
         """End a poll whose recordings are all stored or tried, or that has stalled."""
         last = polls.last_progress(self._db, poll.id) or poll.listed_at or poll.started_at
-        if polls.untried(self._db, poll.id) and self._now() - last < STALLED:
+        patience = STALLED if polls.is_active(self._db, poll.pbx_id) else SUSPENDED
+        if polls.untried(self._db, poll.id) and self._now() - last < patience:
             return False
         with self._db.transaction():
             unlisted = polls.errors(self._db, poll.id)

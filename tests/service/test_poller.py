@@ -61,7 +61,10 @@ def test_companies_follow_the_managed_list(rig: Rig, sim: Any) -> None:
 
 def test_a_company_marked_for_deletion_stays_so(rig: Rig, sim: Any) -> None:
     rig.finish()
-    rig.db.execute("UPDATE company SET state = 'delete_pending' WHERE name = 'demonstration'")
+    rig.db.execute(
+        "UPDATE company SET state = 'delete_pending', delete_requested_at = now(),"
+        " delete_requested_by = 'sysadmin' WHERE name = 'demonstration'"
+    )
     rig.finish()
     assert rig.value("SELECT state FROM company WHERE name = 'demonstration'") == "delete_pending"
 

@@ -111,6 +111,7 @@ def world(app: Flask, archive: Archive, db: Connection, accounts: dict[str, str]
         {
             "hold_id": str(hold[0]) if hold else "",
             "pbx_id": str(archive.pbx),
+            "poll_id": str(archive.poll),
             "company_id": str(company),
             "recording_id": str(recording),
             "session_id": str(row[0]) if row else "",

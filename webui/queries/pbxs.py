@@ -20,6 +20,7 @@ class Pbx:
     state: str
     poll_minutes: int
     poll_at: time
+    keep_months: int
     next_poll_at: datetime | None
     requested_at: datetime | None
     poll_failures: int
@@ -29,7 +30,7 @@ class Pbx:
 
 _PBX = (
     "SELECT p.id, p.kind, p.name, p.url, p.certificate IS NOT NULL AS pinned, p.timezone,"
-    " p.state::text, p.poll_minutes, p.poll_at, s.next_poll_at, s.requested_at,"
+    " p.state::text, p.poll_minutes, p.poll_at, p.keep_months, s.next_poll_at, s.requested_at,"
     " coalesce(s.failures, 0) AS poll_failures, c.error AS contact_error,"
     " c.retry_at AS contact_retry_at FROM pbx p LEFT JOIN poll_schedule s ON s.pbx_id = p.id"
     " LEFT JOIN pbx_contact c ON c.pbx_id = p.id"
@@ -72,11 +73,6 @@ _COMPANY = (
 def companies(db: Connection) -> list[Company]:
     """Return all companies."""
     return rows(db, Company, f"{_COMPANY} ORDER BY c.label, c.id", [])
-
-
-def companies_of(db: Connection, pbx_id: int) -> list[Company]:
-    """Return the companies of a PBX."""
-    return rows(db, Company, f"{_COMPANY} WHERE c.pbx_id = %s ORDER BY c.label, c.id", [pbx_id])
 
 
 def company(db: Connection, company_id: int) -> Company | None:

@@ -61,11 +61,17 @@ def last_polls(db: Connection) -> list[Poll]:
     return rows(db, Poll, query, [])
 
 
-def polls_of(db: Connection, pbx_id: int, limit: int) -> list[Poll]:
-    """Return the newest polls of a PBX."""
-    return rows(
-        db, Poll, f"{_POLL} WHERE p.pbx_id = %s ORDER BY p.id DESC LIMIT %s", [pbx_id, limit]
-    )
+def polls_of(db: Connection, pbx_id: int, before: int | None, limit: int) -> list[Poll]:
+    """Return polls of a PBX, the newest first, older than one of them."""
+    older = "AND p.id < %(before)s" if before is not None else ""
+    query = f"{_POLL} WHERE p.pbx_id = %(pbx)s {older} ORDER BY p.id DESC LIMIT %(limit)s"
+    return rows(db, Poll, query, {"pbx": pbx_id, "before": before, "limit": limit})
+
+
+def poll(db: Connection, pbx_id: int, poll_id: int) -> Poll | None:
+    """Return a poll of a PBX."""
+    query = f"{_POLL} WHERE p.pbx_id = %s AND p.id = %s"
+    return next(iter(rows(db, Poll, query, [pbx_id, poll_id])), None)
 
 
 @dataclass(frozen=True)
@@ -96,6 +102,18 @@ def poll_companies(db: Connection, polls: Sequence[int], limit: int) -> list[Pol
     return rows(db, PollCompany, query, [list(polls), limit])
 
 
+def all_companies(db: Connection, poll_id: int, after: int | None, limit: int) -> list[PollCompany]:
+    """Return the companies of a poll in the order of their labels, beyond one of them."""
+    beyond = "AND (c.label, c.id) > (SELECT label, id FROM company WHERE id = %(after)s)"
+    query = (
+        "SELECT pc.poll_id, pc.company_id, c.label, pc.polled, pc.new, pc.failed, pc.first_seen,"
+        " pc.reactivated, pc.error FROM poll_company pc JOIN company c ON c.id = pc.company_id"
+        f" WHERE pc.poll_id = %(poll)s {beyond if after is not None else ''}"
+        " ORDER BY c.label, c.id LIMIT %(limit)s"
+    )
+    return rows(db, PollCompany, query, {"poll": poll_id, "after": after, "limit": limit})
+
+
 @dataclass(frozen=True)
 class WaitingGroup:
     """How many recordings of a PBX wait for the same reason."""
@@ -106,14 +124,18 @@ class WaitingGroup:
     next_try_at: datetime
 
 
+COUNTED = 10_000  # of what waits; a page that refreshes itself must not count 300,000
+
+
 def waiting_groups(db: Connection, pbx_id: int) -> list[WaitingGroup]:
-    """Return the recordings of a PBX that have yet to be fetched, by reason."""
+    """Return the recordings of a PBX that have yet to be fetched, by reason; the next `COUNTED`."""
     query = (
         "SELECT waiting::text AS reason, state = 'stored' AS stored, count(*) AS recordings,"
-        " min(next_try_at) AS next_try_at FROM recording"
-        " WHERE pbx_id = %s AND next_try_at IS NOT NULL GROUP BY 1, 2 ORDER BY 3 DESC"
+        " min(next_try_at) AS next_try_at FROM (SELECT waiting, state, next_try_at FROM recording"
+        " WHERE pbx_id = %s AND next_try_at IS NOT NULL ORDER BY next_try_at LIMIT %s) due"
+        " GROUP BY 1, 2 ORDER BY 3 DESC"
     )
-    return rows(db, WaitingGroup, query, [pbx_id])
+    return rows(db, WaitingGroup, query, [pbx_id, COUNTED])
 
 
 @dataclass(frozen=True)

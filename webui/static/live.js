@@ -48,8 +48,9 @@
   async function refresh() {
     if (document.hidden || busy) return;
     busy = true;
+    const address = location.href;
     try {
-      const answer = await fetch(location.href, { headers: { "X-CallStash-Live": "1" } });
+      const answer = await fetch(address, { headers: { "X-CallStash-Live": "1" } });
       if (answer.status === 401) return location.reload();
       if (!answer.ok) throw new Error(String(answer.status));
       const text = await answer.text();
@@ -63,8 +64,16 @@
       offline.hidden = false;
     } finally {
       busy = false;
+      if (address !== location.href) refresh();
     }
   }
+
+  // What is typed into a form with data-find becomes the address of the list below it.
+  const find = document.querySelector("form[data-find]");
+  find?.addEventListener("input", () => {
+    history.replaceState(null, "", `?${new URLSearchParams(new FormData(find))}`);
+    refresh();
+  });
 
   setInterval(refresh, 2000);
   document.addEventListener("visibilitychange", refresh);

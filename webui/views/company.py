@@ -12,10 +12,11 @@ from webui.settings import connection
 
 routes = Blueprint("company", __name__)
 
+ONE = "/companies/<int(max=2147483647):company_id>"
 PAGE = 50
 
 
-@routes.get("/companies/<int(max=2147483647):company_id>")
+@routes.get(ONE)
 @requires(Policy.SEE)
 def page(company_id: int) -> str:
     """Show the page."""

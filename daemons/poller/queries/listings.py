@@ -25,49 +25,60 @@ class Company:
     has_key: bool
 
 
+@dataclass(frozen=True)
+class Noted:
+    """What a list of companies changed: ids of new and re-activated ones, how many left it."""
+
+    new: list[int]
+    back: list[int]
+    gone: int
+
+
 def note_companies(
-    db: Connection, poll_id: int, pbx_id: int, names: Sequence[str], labels: Sequence[str]
-) -> tuple[int, int]:
-    """Make the company list what the PBX says it is; return how many are new and re-activated.
+    db: Connection, pbx_id: int, names: Sequence[str], labels: Sequence[str]
+) -> Noted:
+    """Make the company list what the PBX says it is.
 
     Companies that left the list become suspended, ones that are back active; one that is marked for
     deletion stays so.
     """
-    arguments = {"poll": poll_id, "pbx": pbx_id, "names": list(names), "labels": list(labels)}
-    db.execute(
+    arguments = {"pbx": pbx_id, "names": list(names), "labels": list(labels)}
+    gone = db.execute(
         "UPDATE company SET state = 'suspended'"
         " WHERE pbx_id = %(pbx)s AND state = 'active' AND name <> ALL(%(names)s::text[])",
         arguments,
-    )
-    back = db.execute(
-        "WITH back AS (UPDATE company SET state = 'active' WHERE pbx_id = %(pbx)s"
-        " AND state = 'suspended' AND name = ANY(%(names)s::text[]) RETURNING id)"
-        " INSERT INTO poll_company (poll_id, company_id, reactivated)"
-        " SELECT %(poll)s, id, true FROM back",
-        arguments,
     ).rowcount
+    back = db.execute(
+        "UPDATE company SET state = 'active' WHERE pbx_id = %(pbx)s"
+        " AND state = 'suspended' AND name = ANY(%(names)s::text[]) RETURNING id",
+        arguments,
+    ).fetchall()
     new = db.execute(
-        "WITH new AS (INSERT INTO company (pbx_id, name, label)"
+        "INSERT INTO company (pbx_id, name, label)"
         " SELECT %(pbx)s, name, label FROM unnest(%(names)s::text[], %(labels)s::text[]) AS t"
         " (name, label)"
-        " ON CONFLICT (pbx_id, name) DO NOTHING RETURNING id)"
-        " INSERT INTO poll_company (poll_id, company_id, first_seen)"
-        " SELECT %(poll)s, id, true FROM new",
+        " ON CONFLICT (pbx_id, name) DO NOTHING RETURNING id",
         arguments,
-    ).rowcount
+    ).fetchall()
     db.execute(
         "UPDATE company SET label = t.label"
         " FROM unnest(%(names)s::text[], %(labels)s::text[]) AS t (name, label)"
         " WHERE company.pbx_id = %(pbx)s AND company.name = t.name AND company.label <> t.label",
         arguments,
     )
+    return Noted([row[0] for row in new], [row[0] for row in back], gone)
+
+
+def poll_companies(
+    db: Connection, poll_id: int, pbx_id: int, names: Sequence[str], noted: Noted
+) -> None:
+    """Insert what a poll has to list: the active companies with these names."""
     db.execute(
-        "INSERT INTO poll_company (poll_id, company_id)"
-        " SELECT %(poll)s, id FROM company WHERE pbx_id = %(pbx)s AND state = 'active'"
-        " AND name = ANY(%(names)s::text[]) ON CONFLICT DO NOTHING",
-        arguments,
+        "INSERT INTO poll_company (poll_id, company_id, first_seen, reactivated)"
+        " SELECT %s, id, id = ANY(%s), id = ANY(%s) FROM company"
+        " WHERE pbx_id = %s AND state = 'active' AND name = ANY(%s::text[])",
+        [poll_id, noted.new, noted.back, pbx_id, list(names)],
     )
-    return new, back
 
 
 def unlisted(db: Connection, poll_id: int) -> Company | None:

@@ -56,6 +56,12 @@ def active_pbxs(db: Connection) -> list[Pbx]:
         return cursor.execute(f"{_PBX} WHERE state = 'active' ORDER BY id").fetchall()
 
 
+def is_active(db: Connection, pbx_id: int) -> bool:
+    """Is this PBX polled, and are its recordings fetched?"""
+    row = db.execute("SELECT state = 'active' FROM pbx WHERE id = %s", [pbx_id]).fetchone()
+    return bool(row and row[0])
+
+
 def scheduled(db: Connection) -> set[int]:
     """Return the ids of the PBXs that have a schedule."""
     return {row[0] for row in db.execute("SELECT pbx_id FROM poll_schedule")}
@@ -183,7 +189,9 @@ def last_progress(db: Connection, poll_id: int) -> datetime | None:
 def why_waiting(db: Connection, poll_id: int) -> str | None:
     """Return in words why most of what this poll found and is not stored waits."""
     row = db.execute(
-        "SELECT coalesce(r.last_error, c.error, 'not tried yet') FROM recording r"
+        "SELECT coalesce(r.last_error, CASE WHEN p.state = 'suspended'"
+        " THEN 'the PBX was suspended: the rest waits' END, c.error, 'not tried yet')"
+        " FROM recording r JOIN pbx p ON p.id = r.pbx_id"
         " LEFT JOIN pbx_contact c ON c.pbx_id = r.pbx_id AND c.failures > 0"
         " WHERE r.poll_id = %s AND r.next_try_at IS NOT NULL AND r.state = 'listed'"
         " GROUP BY 1 ORDER BY count(*) DESC LIMIT 1",
