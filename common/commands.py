@@ -78,7 +78,7 @@ def answer(db: Connection, command: UUID, succeeded: bool, text: str) -> None:
     )
 
 
-def wait(db: Connection, command: UUID, seconds: float = PATIENCE) -> Answer | None:
+def wait(db: Connection, command: UUID, seconds: float) -> Answer | None:
     """Return the answer as soon as it is there; None after `seconds` without one.
 
     `db` is not inside a transaction.

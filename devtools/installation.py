@@ -35,6 +35,9 @@ archive = "{archive}"
 
 [tools]
 owner = "postgres"
+
+[web]
+log_directory = "{directory}"
 """
 
 
@@ -56,7 +59,13 @@ class Installation:
         for path in (self.archive, credentials / "all"):
             path.mkdir(parents=True, exist_ok=True)
         self.config.write_text(
-            CONFIG.format(dsn=self.dsn, broker=self.broker, archive=self.archive) + self.settings
+            CONFIG.format(
+                dsn=self.dsn,
+                broker=self.broker,
+                archive=self.archive,
+                directory=self.directory,
+            )
+            + self.settings
         )
         self.tool("migrate")
         self.tool("init", "--credentials", str(credentials / "all"))

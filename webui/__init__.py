@@ -29,6 +29,7 @@ from webui.views import (
     pbx_settings,
     recording,
     retention,
+    system,
 )
 
 HEADERS = {
@@ -68,6 +69,7 @@ def create_app(settings: Settings | None = None, master_key: bytes | None = None
     blueprints = (
         assets, login, home, pbx, pbx_add, pbx_settings, companies, company, company_settings,
         recording, media, account, administrators, audit, licence, mail, holds, retention,
+        system,
     )  # fmt: skip
     for routes in dict.fromkeys(views.routes for views in blueprints):
         app.register_blueprint(routes)
@@ -83,6 +85,7 @@ def create_app(settings: Settings | None = None, master_key: bytes | None = None
             "csrf": auth.csrf,
             "notice": auth.notice,
             "menu": menu.entries,
+            "may": menu.may,
             "MAIN": menu.MAIN,
             "SETTINGS": menu.SETTINGS,
             "asset": assets.address,

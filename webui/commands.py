@@ -49,7 +49,7 @@ def ask(daemon: str, kind: str, arguments: Mapping[str, Any]) -> Answer:
     with db.transaction():
         command = commands.ask(db, daemon, kind, arguments, auth.account())
     relay(db)
-    return commands.wait(db, command) or Answer(
+    return commands.wait(db, command, commands.PATIENCE) or Answer(
         False,
         f"The {daemon} did not answer within {commands.PATIENCE:.0f} seconds. Is it running?"
         " The system page says so.",

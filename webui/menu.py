@@ -31,14 +31,18 @@ class Entry:
     here: bool
 
 
+def may(endpoint: str) -> bool:
+    """Say whether the one who is logged in may open a page; false where there is no such page."""
+    view, user = current_app.view_functions.get(endpoint), g.get("user")
+    return view is not None and user is not None and allows(view.policy, user.account)  # type: ignore[attr-defined]
+
+
 def entries(lines: tuple[tuple[str, str], ...]) -> list[Entry]:
     """Return the lines of a menu that the one who is logged in may use."""
-    user = g.get("user")
     settings = {endpoint.split(".")[0] for _, endpoint in SETTINGS}
     found = []
     for label, endpoint in lines:
-        view = current_app.view_functions.get(endpoint)
-        if view is None or user is None or not allows(view.policy, user.account):  # type: ignore[attr-defined]
+        if not may(endpoint):
             continue
         if lines is SETTINGS:
             here = request.endpoint == endpoint

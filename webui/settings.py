@@ -23,6 +23,7 @@ class Settings:
     timezone: str = ""  # IANA name of the zone in which times are shown; empty: this machine's
     session_idle_minutes: int = 30
     session_hours: int = 12
+    log_directory: Path | None = None  # where NAME.log are, without systemd's journal
 
 
 @dataclass(frozen=True)

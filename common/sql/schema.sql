@@ -310,6 +310,54 @@ CREATE TABLE public.daemon_status (
 
 COMMENT ON TABLE public.daemon_status IS 'One row per running process, refreshed every 10 s by its owner.';
 
+CREATE TABLE public.dead_letter (
+    id bigint NOT NULL,
+    message_id text NOT NULL,
+    topic text NOT NULL,
+    body text NOT NULL,
+    queue text NOT NULL,
+    reason text NOT NULL,
+    died_at timestamp with time zone NOT NULL,
+    noted_at timestamp with time zone DEFAULT now() NOT NULL,
+    settled_at timestamp with time zone,
+    settled_by text,
+    CONSTRAINT dead_letter_check CHECK (((settled_at IS NULL) = (settled_by IS NULL)))
+);
+
+COMMENT ON TABLE public.dead_letter IS 'Messages that no daemon could read or survive. Owner: the housekeeper, which empties the dead-letter queue into it; the web UI settles them.';
+
+COMMENT ON COLUMN public.dead_letter.settled_at IS 'When somebody had it tried again, or dropped it.';
+
+ALTER TABLE public.dead_letter ALTER COLUMN id ADD GENERATED ALWAYS AS IDENTITY (
+    SEQUENCE NAME public.dead_letter_id_seq
+    START WITH 1
+    INCREMENT BY 1
+    NO MINVALUE
+    NO MAXVALUE
+    CACHE 1
+);
+
+CREATE TABLE public.disk (
+    volume text NOT NULL,
+    directory text NOT NULL,
+    size bigint NOT NULL,
+    free bigint NOT NULL,
+    seen_at timestamp with time zone NOT NULL,
+    CONSTRAINT disk_size_check CHECK ((size > 0)),
+    CONSTRAINT disk_volume_check CHECK ((volume = ANY (ARRAY['audio'::text, 'database'::text, 'backup'::text])))
+);
+
+COMMENT ON TABLE public.disk IS 'The file systems that can fill up, as they are now; bytes. Owner: the housekeeper.';
+
+CREATE TABLE public.disk_sample (
+    volume text NOT NULL,
+    day date NOT NULL,
+    used bigint NOT NULL,
+    size bigint NOT NULL
+);
+
+COMMENT ON TABLE public.disk_sample IS 'Bytes in use at the end of each day, for the forecast. Owner: the housekeeper.';
+
 CREATE TABLE public.general_settings (
     single boolean DEFAULT true NOT NULL,
     sender text DEFAULT ''::text NOT NULL,
@@ -641,6 +689,18 @@ ALTER TABLE ONLY public.company_usage
 ALTER TABLE ONLY public.daemon_status
     ADD CONSTRAINT daemon_status_pkey PRIMARY KEY (name);
 
+ALTER TABLE ONLY public.dead_letter
+    ADD CONSTRAINT dead_letter_message_id_queue_died_at_key UNIQUE (message_id, queue, died_at);
+
+ALTER TABLE ONLY public.dead_letter
+    ADD CONSTRAINT dead_letter_pkey PRIMARY KEY (id);
+
+ALTER TABLE ONLY public.disk
+    ADD CONSTRAINT disk_pkey PRIMARY KEY (volume);
+
+ALTER TABLE ONLY public.disk_sample
+    ADD CONSTRAINT disk_sample_pkey PRIMARY KEY (volume, day);
+
 ALTER TABLE ONLY public.general_settings
     ADD CONSTRAINT general_settings_pkey PRIMARY KEY (single);
 
@@ -726,11 +786,15 @@ CREATE INDEX command_open ON public.command USING btree (daemon, asked_at) WHERE
 
 CREATE UNIQUE INDEX company_key_current ON public.company_key USING btree (company_id) WHERE (retired_at IS NULL);
 
+CREATE INDEX dead_letter_open ON public.dead_letter USING btree (id) WHERE (settled_at IS NULL);
+
 CREATE INDEX legal_hold_active ON public.legal_hold USING btree (company_id) WHERE (released_at IS NULL);
 
 CREATE INDEX login_failure_address ON public.login_failure USING btree (address, at);
 
 CREATE INDEX login_failure_name ON public.login_failure USING btree (name, at);
+
+CREATE INDEX outbox_parked ON public.outbox USING btree (created_at) WHERE (refused_at IS NOT NULL);
 
 CREATE INDEX outbox_waiting ON public.outbox USING btree (created_at) WHERE ((sent_at IS NULL) AND (refused_at IS NULL));
 
@@ -743,6 +807,8 @@ CREATE INDEX recording_callee ON public.recording USING btree (reverse(public.di
 CREATE INDEX recording_caller ON public.recording USING btree (reverse(public.digits(caller)) text_pattern_ops);
 
 CREATE INDEX recording_due ON public.recording USING btree (pbx_id, next_try_at, started_at) WHERE (next_try_at IS NOT NULL);
+
+CREATE INDEX recording_gone ON public.recording USING btree (listed_at) WHERE (state = 'gone'::public.recording_state);
 
 CREATE INDEX recording_newest ON public.recording USING btree (company_id, started_at DESC, id DESC);
 
@@ -985,11 +1051,27 @@ GRANT SELECT,INSERT,UPDATE ON TABLE public.daemon_status TO callstash_poller;
 
 GRANT SELECT,INSERT,UPDATE ON TABLE public.daemon_status TO callstash_archiver;
 
-GRANT SELECT,INSERT,UPDATE ON TABLE public.daemon_status TO callstash_web;
+GRANT SELECT,INSERT,DELETE,UPDATE ON TABLE public.daemon_status TO callstash_web;
 
 GRANT SELECT,INSERT,UPDATE ON TABLE public.daemon_status TO callstash_housekeeper;
 
 GRANT SELECT,INSERT,UPDATE ON TABLE public.daemon_status TO callstash_notifier;
+
+GRANT SELECT,INSERT ON TABLE public.dead_letter TO callstash_housekeeper;
+
+GRANT SELECT ON TABLE public.dead_letter TO callstash_web;
+
+GRANT UPDATE(settled_at) ON TABLE public.dead_letter TO callstash_web;
+
+GRANT UPDATE(settled_by) ON TABLE public.dead_letter TO callstash_web;
+
+GRANT SELECT,INSERT,DELETE,UPDATE ON TABLE public.disk TO callstash_housekeeper;
+
+GRANT SELECT ON TABLE public.disk TO callstash_web;
+
+GRANT SELECT,INSERT,DELETE,UPDATE ON TABLE public.disk_sample TO callstash_housekeeper;
+
+GRANT SELECT ON TABLE public.disk_sample TO callstash_web;
 
 GRANT SELECT,UPDATE ON TABLE public.general_settings TO callstash_web;
 

@@ -8,6 +8,8 @@ from pathlib import Path
 from common.daemon import Life
 from common.db import Connection
 from common.messages import HousekeeperAnswer
+from daemons.housekeeper.dead_letters import DeadLetters
+from daemons.housekeeper.disks import Disks
 from daemons.housekeeper.licences import Licences
 
 Chore = Callable[[Life], bool]
@@ -20,6 +22,8 @@ class Settings:
     database: str
     broker: str
     archive: Path
+    database_directory: Path = Path("/var/lib/postgresql")
+    backup_directory: Path = Path("/var/lib/callstash/backup")  # where a volume may be mounted
     licence_server: str = ""  # URL of the vendor's licence server
     licence_key: str = ""  # the vendor's public key: 32 bytes in base64
 
@@ -38,6 +42,10 @@ class Housekeeper:
         self._now = now
         self._chores: tuple[Chore, ...] = (
             Licences(settings.licence_server, settings.licence_key, db, now).turn,
+            DeadLetters(settings.broker, db).turn,
+            Disks(
+                settings.archive, settings.database_directory, settings.backup_directory, db, now
+            ).turn,
         )
 
     def on_answer(self, _message: HousekeeperAnswer) -> None:

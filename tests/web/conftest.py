@@ -93,8 +93,15 @@ def audit(db: Connection) -> Callable[[], list[Any]]:
 
 
 @pytest.fixture
-def world(app: Flask, archive: Archive, db: Connection, accounts: dict[str, str]) -> World:
-    """One of each thing that a page is about."""
+def world(
+    app: Flask,
+    archive: Archive,
+    db: Connection,
+    accounts: dict[str, str],
+    monkeypatch: pytest.MonkeyPatch,
+) -> World:
+    """One of each thing that a page is about, and daemons for which nobody waits long."""
+    monkeypatch.setattr("common.commands.PATIENCE", 0.1)
     company = archive.company()
     recording, _ = archive.stored(company)
     row = db.execute(
@@ -106,9 +113,16 @@ def world(app: Flask, archive: Archive, db: Connection, accounts: dict[str, str]
         " VALUES ('Smith v. Jones', 'court order', %s, 'sysadmin') RETURNING id",
         [company],
     ).fetchone()
+    letter = db.execute(
+        "INSERT INTO dead_letter (message_id, topic, body, queue, reason, died_at)"
+        " VALUES ('x', 'poller.pbx_changed.v1', '{\"pbx\": 10}', 'callstash.poller', 'rejected',"
+        " now()) RETURNING id"
+    ).fetchone()
+    db.execute("INSERT INTO daemon_status VALUES ('poller', '0.1', now(), now(), 'resting')")
     return World(
         app,
         {
+            "letter_id": str(letter[0]) if letter else "",
             "hold_id": str(hold[0]) if hold else "",
             "pbx_id": str(archive.pbx),
             "poll_id": str(archive.poll),
@@ -116,6 +130,7 @@ def world(app: Flask, archive: Archive, db: Connection, accounts: dict[str, str]
             "recording_id": str(recording),
             "session_id": str(row[0]) if row else "",
             "name": "style.css",
+            "daemon": "poller",
             "account": "admin",
         },
     )

@@ -126,7 +126,6 @@ def test_without_the_notifier_it_is_said_and_nothing_is_saved(
     sysadmin: Browser, db: Connection, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr("common.commands.PATIENCE", 0.2)
-    monkeypatch.setattr("common.commands.wait.__defaults__", (0.2,))
     answer = sysadmin.post(PAGE, PAGE, host="127.0.0.1", security="plain", port="25")
     assert "The notifier did not answer" in answer.text
     assert db.execute("SELECT count(*) FROM mail_server").fetchone() == (0,)

@@ -78,24 +78,3 @@ def companies(db: Connection) -> list[Company]:
 def company(db: Connection, company_id: int) -> Company | None:
     """Return a company."""
     return next(iter(rows(db, Company, f"{_COMPANY} WHERE c.id = %s", [company_id])), None)
-
-
-@dataclass(frozen=True)
-class Daemon:
-    """A process and what it says of itself."""
-
-    name: str
-    version: str
-    started_at: datetime
-    doing: str
-    silent_seconds: float
-
-
-def daemons(db: Connection) -> list[Daemon]:
-    """Return the processes that have ever reported."""
-    query = (
-        "SELECT name, version, started_at, doing,"
-        " extract(epoch FROM now() - seen_at)::float8 AS silent_seconds"
-        " FROM daemon_status ORDER BY name"
-    )
-    return rows(db, Daemon, query)

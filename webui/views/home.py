@@ -1,83 +1,48 @@
-"""The first page of an administrator: what needs a person, what runs now, and what is stored."""
+"""The first page of an administrator: what needs a person, what runs now, and how full it is."""
 
 import os
-from dataclasses import dataclass
-from pathlib import Path
+from datetime import UTC, datetime
 
 from flask import Blueprint, render_template
 
-from webui import words
+from common import __version__
+from common.db import Connection
+from webui import warnings
 from webui.policy import Policy, requires
-from webui.queries import pbxs, polls
+from webui.queries import accounts, home, licences, mail, pbxs, polls, system
 from webui.settings import connection, shared
 
 routes = Blueprint("home", __name__)
 
-SILENT = 60  # seconds after which a daemon that reports every ten is missed
-LOW = 0.10  # of a disk
 
-
-@dataclass(frozen=True)
-class Disk:
-    """The file system that holds the archive."""
-
-    size: int
-    free: int
-
-    @property
-    def is_low(self) -> bool:
-        """Say whether somebody should make room."""
-        return self.free < LOW * self.size
-
-
-def _disk(archive: Path) -> Disk | None:
-    try:
-        status = os.statvfs(archive)
-    except OSError:
-        return None
-    return Disk(status.f_blocks * status.f_frsize, status.f_bavail * status.f_frsize)
-
-
-def _warnings(
-    disk: Disk | None,
-    daemons: list[pbxs.Daemon],
-    known: list[pbxs.Pbx],
-    last: dict[int, polls.Poll],
-) -> list[str]:
-    found = []
-    if disk is None:
-        found.append("The archive's directory can't be read: nothing can be stored or played.")
-    elif disk.is_low:
-        found.append(f"The archive's disk is nearly full: {words.size(disk.free)} are left.")
-    found += [
-        f"{daemon.name} has not reported for {words.span(daemon.silent_seconds)}."
-        for daemon in daemons
-        if daemon.silent_seconds > SILENT
-    ]
-    for pbx in known:
-        poll = last.get(pbx.id)
-        if pbx.contact_error:
-            found.append(f"{pbx.name}: no recordings can be fetched. {pbx.contact_error}")
-        if poll and poll.state == "failed":
-            found.append(f"{pbx.name}: the last poll failed. {poll.error or ''}")
-    return found
+def _facts(db: Connection) -> warnings.Facts:
+    return warnings.Facts(
+        archive_readable=os.access(shared().settings.archive, os.R_OK | os.X_OK),
+        disks=system.disks(db),
+        daemons=system.daemons(db),
+        pbxs=pbxs.pbxs(db),
+        last={poll.pbx_id: poll for poll in polls.last_polls(db)},
+        licence=licences.licence(db),
+        mail=mail.is_configured(db),
+        factory=accounts.factory(db),
+        stuck_messages=system.stuck(db),
+        gone=home.gone(db),
+        today=shared().local(datetime.now(UTC)).date(),
+    )
 
 
 @routes.get("/")
 @requires(Policy.SEE)
 def page() -> str:
     """Show the page."""
-    db, disk = connection(), _disk(shared().settings.archive)
-    known, daemons = pbxs.pbxs(db), pbxs.daemons(db)
-    last = {poll.pbx_id: poll for poll in polls.last_polls(db)}
+    db = connection()
+    facts = _facts(db)
     return render_template(
         "home.html",
-        pbxs=known,
-        companies=pbxs.companies(db),
-        daemons=daemons,
-        disk=disk,
-        last=last,
+        facts=facts,
+        totals=home.totals(db),
         running={poll.pbx_id: poll for poll in polls.running_polls(db)},
-        warnings=_warnings(disk, daemons, known, last),
-        silent=SILENT,
+        warnings=warnings.warnings(facts),
+        silent=warnings.SILENT,
+        version=__version__,
     )

@@ -1,0 +1,3 @@
+-- What the first page counts.
+
+CREATE INDEX recording_gone ON recording (listed_at) WHERE state = 'gone';

@@ -1,0 +1,135 @@
+"""The housekeeper's chores: dead letters out of a real RabbitMQ, and the disks of this machine."""
+
+import shutil
+import uuid
+from collections.abc import Callable
+from datetime import UTC, datetime, timedelta
+from pathlib import Path
+from typing import Any
+
+import pika
+import psycopg
+import pytest
+
+from common import topology
+from daemons.housekeeper.dead_letters import DeadLetters
+from daemons.housekeeper.disks import Disks
+from webui import queues
+from webui.queries import system
+
+Connect = Callable[[str], psycopg.Connection[Any]]
+NOW = datetime(2026, 11, 23, 9, 30, tzinfo=UTC)
+
+
+class Life:
+    """What a chore needs of its process."""
+
+    def doing(self, what: str) -> None:
+        """Say nothing."""
+
+
+def die(broker_url: str, body: bytes, message_id: str | None = None) -> None:
+    """Have a message die as the poller lets one die that it can't read."""
+    connection = pika.BlockingConnection(pika.URLParameters(broker_url))
+    channel = connection.channel()
+    topology.declare(channel)
+    channel.confirm_delivery()
+    properties = pika.BasicProperties(
+        message_id=message_id or str(uuid.uuid4()), type="poller.poll_now.v1", delivery_mode=2
+    )
+    channel.basic_publish(topology.EXCHANGE, "poller.poll_now.v1", body, properties)
+    while True:
+        method, _, _ = channel.basic_get(topology.queue("poller"))
+        if method is not None:
+            channel.basic_reject(method.delivery_tag, requeue=False)
+            break
+    deadline = datetime.now(UTC) + timedelta(seconds=20)
+    while channel.queue_declare(topology.DEAD, passive=True).method.message_count == 0:
+        connection.process_data_events(0.02)
+        assert datetime.now(UTC) < deadline
+    connection.close()
+
+
+def test_a_dead_message_is_moved_to_the_table_once(
+    broker_url: str, connect_as: Connect, db: psycopg.Connection[Any]
+) -> None:
+    die(broker_url, b'{"pbx": 10}')
+    chore = DeadLetters(broker_url, connect_as("housekeeper"))
+    assert chore.turn(Life()) is False  # type: ignore[arg-type]
+    (letter,) = system.letters(db, 10)
+    assert (letter.topic, letter.body) == ("poller.poll_now.v1", '{"pbx": 10}')
+    assert (letter.queue, letter.reason) == ("callstash.poller", "rejected")
+    assert abs(datetime.now(UTC) - letter.died_at) < timedelta(minutes=1)
+    assert system.stuck(db) == 1
+    DeadLetters(broker_url, connect_as("housekeeper")).turn(Life())  # type: ignore[arg-type]
+    assert len(system.letters(db, 10)) == 1
+    assert chore.turn(Life()) is False  # type: ignore[arg-type]
+
+
+def test_one_that_was_noted_and_not_acknowledged_is_recognised(
+    broker_url: str,
+    connect_as: Connect,
+    db: psycopg.Connection[Any],
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    die(broker_url, b"\xff\xfe\x00", "the same")
+    housekeeper = connect_as("housekeeper")
+    chore, killed = DeadLetters(broker_url, housekeeper), DeadLetters(broker_url, housekeeper)
+
+    class Killed(Exception):
+        pass
+
+    note = killed._note
+
+    def kill(*arguments: Any) -> None:
+        note(*arguments)
+        raise Killed
+
+    monkeypatch.setattr(killed, "_note", kill)
+    with pytest.raises(Killed):
+        killed.turn(Life())  # type: ignore[arg-type]
+    chore.turn(Life())  # type: ignore[arg-type]
+    (letter,) = system.letters(db, 10)
+    assert letter.body == "base64://4A"
+
+
+def test_without_rabbitmq_the_housekeeper_goes_on(connect_as: Connect) -> None:
+    chore = DeadLetters("amqp://127.0.0.1:1", connect_as("housekeeper"))
+    assert chore.turn(Life()) is False  # type: ignore[arg-type]
+
+
+def test_the_queues_are_looked_at_without_touching_them(broker_url: str) -> None:
+    connection = pika.BlockingConnection(pika.URLParameters(broker_url))
+    topology.declare(connection.channel())
+    connection.close()
+    found = queues.look(broker_url)
+    assert found is not None
+    version, rows = found
+    assert version.startswith(("3.", "4."))
+    assert {row.name for row in rows} == set(topology.CONSUMERS)
+    assert all(row.purpose for row in rows)
+    assert queues.look("amqp://127.0.0.1:1") is None
+
+
+def test_disks_are_measured_each_minute_and_kept_for_each_day(
+    connect_as: Connect, db: psycopg.Connection[Any], tmp_path: Path
+) -> None:
+    clock = [NOW]
+    chore = Disks(
+        tmp_path, tmp_path / "nowhere", tmp_path / "backup", connect_as("housekeeper"),
+        lambda: clock[0],
+    )  # fmt: skip
+    for step in (0, 30, 90, 86400, 2 * 86400, 3 * 86400):
+        clock[0] = NOW + timedelta(seconds=step)
+        chore.turn(Life())  # type: ignore[arg-type]
+    (disk,) = system.disks(db)
+    usage = shutil.disk_usage(tmp_path)
+    assert (disk.volume, disk.size, disk.directory) == ("audio", usage.total, str(tmp_path))
+    assert abs(disk.free - usage.free) < 1 << 30
+    assert disk.seen_at == clock[0]
+    assert db.execute("SELECT count(*) FROM disk_sample").fetchone() == (4,)
+    clock[0] = NOW + timedelta(days=731)
+    chore.turn(Life())  # type: ignore[arg-type]
+    assert db.execute("SELECT min(day) FROM disk_sample").fetchone() == (
+        (NOW + timedelta(days=1)).date(),
+    )

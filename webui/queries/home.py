@@ -1,0 +1,35 @@
+"""Figures of the first page."""
+
+from dataclasses import dataclass
+
+from common.db import Connection
+from webui.queries.rows import rows
+
+
+def gone(db: Connection) -> int:
+    """Return how many recordings the PBXs lost before they were fetched, of the last 30 days."""
+    row = db.execute(
+        "SELECT count(*) FROM recording WHERE state = 'gone'"
+        " AND listed_at > now() - interval '30 days'"
+    ).fetchone()
+    assert row is not None
+    return int(row[0])
+
+
+@dataclass(frozen=True)
+class Totals:
+    """All that is stored."""
+
+    companies: int
+    calls: int
+    bytes: int
+
+
+def totals(db: Connection) -> Totals:
+    """Return what is stored of all companies together."""
+    query = (
+        "SELECT (SELECT count(*) FROM company) AS companies,"
+        " coalesce(sum(calls), 0)::bigint AS calls, coalesce(sum(bytes), 0)::bigint AS bytes"
+        " FROM company_usage"
+    )
+    return rows(db, Totals, query)[0]
