@@ -171,8 +171,8 @@ def test_what_waits_is_counted_only_so_far(
     db.execute(
         "INSERT INTO recording (id, pbx_id, company_id, remote_id, poll_id, started_at, duration,"
         " caller, callee, next_try_at) SELECT gen_random_uuid(), 10, %s, 'r' || g, %s, now(), 1,"
-        " '', '', now() FROM generate_series(1, 10100) g",
+        " '', '', now() FROM generate_series(1, 2100) g",
         [archive.company(), archive.poll],
     )
     text = words(sysadmin.get("/pbxs/10").text)
-    assert "10,000 in line to be fetched There are more; the 10,000 that are tried next" in text
+    assert "2,000 in line to be fetched There are more; the 2,000 that are tried next" in text

@@ -14,6 +14,7 @@ from tests.web.browser import Browser
 from tests.web.building import Archive
 from tests.web.test_add_pbx import hidden, wrong
 from tests.web.test_pages import words
+from webui.queries import pbx_settings
 
 
 @pytest.fixture
@@ -102,6 +103,24 @@ def test_who_saves_second_is_told_and_keeps_what_was_typed(
     again = mine | {"revision": hidden(answer.text)["revision"]}
     assert sysadmin.post(page, page=page, **again).status_code == 303
     assert saved(db)[0] == "Mine"
+
+
+def test_who_saves_while_another_save_is_under_way_is_told_too(
+    sysadmin: Browser, db: Connection, page: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    change = pbx_settings.change
+
+    def somebody_is_faster(*arguments: Any) -> bool:
+        db.execute("UPDATE pbx SET name = 'Faster', revision = revision + 1")
+        return change(*arguments)
+
+    entered = form(sysadmin, page, name="Mine")
+    monkeypatch.setattr(pbx_settings, "change", somebody_is_faster)
+    answer = sysadmin.post(page, page=page, **entered)
+    assert "Somebody else has changed these settings" in answer.text
+    assert hidden(answer.text)["revision"] == "2"
+    assert saved(db)[0] == "Faster"
+    assert db.execute("SELECT 1 FROM audit WHERE action = 'pbx.change'").fetchone() is None
 
 
 def test_a_new_address_needs_the_token_and_is_checked_with_it(
