@@ -18,6 +18,9 @@ from devtools.demo_watch import Watch
 from devtools.installation import Installation, ToolFailed
 from devtools.setup import VAR
 from devtools.stack import InUse, Stack
+from simulators.licence import server as licence
+from simulators.licence.vendor import Vendor
+from simulators.mail import server as mail
 from simulators.pbx import client
 
 DIRECTORY = VAR / "demo"
@@ -63,12 +66,15 @@ def _operate(running: ExitStack, fresh: bool, is_check: bool) -> int:
     arguments = ["--tls", "--calls", str(CALLS), "--born", _born()]
     arguments += [] if is_check else ["--live", str(LIVE)]
     pbx = running.enter_context(client.start(*arguments))
-    ours = _installation(stack, pbx)
+    vendor = running.enter_context(licence.serving(Vendor(DIRECTORY / "vendor")))
+    mails = running.enter_context(mail.serving(mail.Mailbox(DIRECTORY / "mails")))
+    ours = _installation(stack, pbx, vendor)
     running.callback(ours.stop)
     web, passwords = _start(ours), _passwords(ours)
     watch = Watch(running.enter_context(ours.connect()))
+    _activate(ours, vendor.vendor)
     _wait_for(ours, watch, web)
-    _tell(web, passwords, pbx, is_check)
+    _tell(web, passwords, pbx, mails, is_check)
     if is_check:
         return check(pbx, web, passwords["sysadmin"], watch, lambda: _turn(ours, watch))
     while True:
@@ -83,13 +89,17 @@ def _born() -> str:
     return file.read_text(encoding="ascii")
 
 
-def _installation(stack: Stack, pbx: client.Running) -> Installation:
+def _installation(stack: Stack, pbx: client.Running, vendor: licence.Server) -> Installation:
     with stack.postgres.connect() as server:
         if not server.execute("SELECT 1 FROM pg_database WHERE datname = 'callstash'").fetchone():
             server.execute("CREATE DATABASE callstash")
     ours = Installation(
-        DIRECTORY, stack.postgres.dsn("callstash"), stack.rabbitmq.url(), DIRECTORY / "archive"
-    )
+        DIRECTORY, stack.postgres.dsn("callstash"), stack.rabbitmq.url(), DIRECTORY / "archive",
+        f'[housekeeper]\nlicence_server = "{vendor.url}"\n'
+        f'licence_key = "{vendor.vendor.public_key}"\n'
+        f'database_directory = "{DIRECTORY / "postgres"}"\n'
+        f'backup_directory = "{DIRECTORY / "backup"}"\n',
+    )  # fmt: skip
     with ours.connect() as db:  # the simulator has another port in each run
         moved = db.execute("UPDATE pbx SET url = %s RETURNING id", [pbx.url]).fetchone()
     if moved is None:
@@ -99,12 +109,20 @@ def _installation(stack: Stack, pbx: client.Running) -> Installation:
 
 def _start(ours: Installation) -> str:
     """Start every daemon and the web UI; return the address of the latter."""
-    ours.start("poller")
+    for name in ("housekeeper", "notifier", "poller"):
+        ours.start(name)
     for number in range(ARCHIVERS):
         ours.start(f"archiver@{number + 1}")
     address = f"127.0.0.1:{_web_port()}"
     ours.start_web(address)
     return f"http://{address}"
+
+
+def _activate(ours: Installation, vendor: Vendor) -> None:
+    """Activate the box in the first run, as an administrator does."""
+    with ours.connect() as db:
+        if not db.execute("SELECT 1 FROM licence").fetchone():
+            print(ours.tool("activate", vendor.sell()).strip(), flush=True)
 
 
 def _web_port() -> int:
@@ -143,13 +161,17 @@ def _wait_for(ours: Installation, watch: Watch, web: str) -> None:
     raise ToolFailed(f"the web UI does not answer:\n{process.tail(DIRECTORY / 'web.log')}")
 
 
-def _tell(web: str, passwords: dict[str, str], pbx: client.Running, is_check: bool) -> None:
+def _tell(
+    web: str, passwords: dict[str, str], pbx: client.Running, mails: int, is_check: bool
+) -> None:
     more = "" if is_check else f", one more every {LIVE} s; 'Poll now' fetches them"
     print(f"\n  web UI  {web}")
     for name, password in passwords.items():
         print(f"          PBX: admin   user name: {name:8}   password: {password}")
     print(f"  PBX     {pbx.url}, simulated, offers {CALLS} calls{more}")
-    print(f"  logs    {DIRECTORY.relative_to(Path.cwd())}/*.log")
+    here = DIRECTORY.relative_to(Path.cwd())
+    print(f"  mail    127.0.0.1, port {mails}, no encryption, no login; it ends up in {here}/mails")
+    print(f"  logs    {here}/*.log")
     print("  Ctrl-C stops everything; the next './dev demo' goes on from there.\n", flush=True)
 
 

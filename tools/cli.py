@@ -14,10 +14,12 @@ import psycopg
 
 from common import (
     __version__,
+    commands,
     config,
     db,
     journal,
     keys,
+    licence,
     outbox,
     passwords,
     pbx,
@@ -178,3 +180,20 @@ def resetpwd(account: str) -> None:
         f"{account} has the password '{passwords.FACTORY}' again, which only opens the page that"
         " sets another. All its sessions are ended and its second factor is off."
     )
+
+
+@cli.command()
+@click.argument("code")
+def activate(code: str) -> None:
+    """Activate this CallStash with the 38 character code; the housekeeper must be running."""
+    by = f"console:{os.environ.get('SUDO_USER', 'root')}"
+    with _database() as connection:
+        with connection.transaction():
+            arguments = {"code": licence.read_code(code)}
+            command = commands.ask(connection, "housekeeper", "licence.activate", arguments, by)
+        answer = commands.wait(connection, command, commands.PATIENCE)
+    if answer is None:
+        raise ConfigError("the housekeeper does not answer: is callstash-housekeeper running?")
+    if not answer.succeeded:
+        raise licence.LicenceRefused(answer.answer)
+    click.echo(answer.answer)

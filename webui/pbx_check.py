@@ -21,7 +21,14 @@ from cryptography.hazmat.primitives.ciphers.aead import AESGCM
 from cryptography.hazmat.primitives.kdf.hkdf import HKDF
 
 from common import pbx, pbx_registry
-from common.errors import NoPermission, PbxError, Unreachable, UntrustedCertificate, WrongToken
+from common.errors import (
+    ConfigError,
+    NoPermission,
+    PbxError,
+    Unreachable,
+    UntrustedCertificate,
+    WrongToken,
+)
 from common.pbx import Identity
 from webui import auth
 from webui.forms import Form
@@ -43,6 +50,7 @@ class Shown:
     issuer: str
     begins: datetime
     ends: datetime
+    is_in_force: bool
     replaced: bool  # it is not the one that was shown before
 
     @property
@@ -77,7 +85,7 @@ def check(
         return _within(lambda: _ask(address, token, zone, pinned, accepted))
     except (WrongToken, NoPermission) as error:
         form.fail("token", f"{error}.")
-    except PbxError as error:
+    except (PbxError, ConfigError) as error:
         form.fail("url", f"{error}.")
     return None
 
@@ -99,7 +107,9 @@ def _ask(
             _KIND, address, token=token, certificate=certificate, timezone=zone
         ) as connector:
             return Checked(connector.verify(), certificate)
-    except UntrustedCertificate:
+    except UntrustedCertificate as error:
+        if accepted:  # it is the one that was compared, and has another fault, such as its age
+            raise Unreachable(str(error)) from error
         return _shown(pbx.fetch_certificate(address), accepted)
 
 
@@ -107,7 +117,7 @@ def _shown(pem: str, accepted: str) -> Shown:
     try:
         found = x509.load_pem_x509_certificate(pem.encode())
         subject, issuer = found.subject.rfc4514_string(), found.issuer.rfc4514_string()
-        begins, ends = (  # Debian's cryptography has only the names that newer ones warn of
+        begins, ends = (
             getattr(found, f"{name}_utc", None) or getattr(found, name).replace(tzinfo=UTC)
             for name in ("not_valid_before", "not_valid_after")
         )
@@ -115,7 +125,8 @@ def _shown(pem: str, accepted: str) -> Shown:
         raise Unreachable("the PBX shows a certificate that can't be read") from error
     fingerprint = pbx_registry.fingerprint(pem)
     replaced = bool(accepted) and accepted != fingerprint
-    return Shown(pem, fingerprint, subject[:300], issuer[:300], begins, ends, replaced)
+    is_in_force = begins <= datetime.now(UTC) <= ends
+    return Shown(pem, fingerprint, subject[:300], issuer[:300], begins, ends, is_in_force, replaced)
 
 
 def _within(do: Callable[[], T]) -> T:

@@ -8,7 +8,7 @@ from typing import Any
 from simulators.pbx.api import Answer, Api, Request
 from simulators.pbx.faults import Fault, Faults
 from simulators.pbx.media import CODECS
-from simulators.pbx.model import USERS, Call
+from simulators.pbx.model import ARCHIVE_USER, Call
 from simulators.pbx.scenarios import parties
 from simulators.pbx.server import Server
 
@@ -33,7 +33,7 @@ class Control:
             "clock": lambda offset_s: model.set_clock(float(offset_s)),
             "revoke_key": lambda: setattr(model, "key_works", False),
             "restore_key": lambda: setattr(model, "key_works", True),
-            "forbid": self.forbid,
+            "forbid": lambda permission: ARCHIVE_USER.perms.update({permission: ""}),
             "companies": lambda managed: setattr(model, "managed", list(map(str, managed))),
             "drop": lambda file: model.drop(self._call(file)),
             "grow": self.grow,
@@ -90,11 +90,6 @@ class Control:
         if call is None:
             raise KeyError(f"no such recording: {file}")
         return call
-
-    def forbid(self, permission: str) -> None:
-        """Take a permission from every user."""
-        for user in USERS:
-            user.perms.pop(permission, None)
 
     def grow(self, file: str) -> None:
         """Let a recording be in progress still: shorter, with sizes of 0 in its header."""

@@ -32,7 +32,7 @@ def test_the_first_page_shows_what_is_stored_what_runs_and_what_needs_a_person(
                [archive.pbx])  # fmt: skip
     text = words(sysadmin.get("/").text)
     assert "10 Head office pbx.example.com Active" in text
-    assert "Harbour Legal Head office Active 1,204 1.7 GB" in text
+    assert "Calls 1,204 Recordings 1.7 GB Companies 1" in text
     assert "poller waiting for work" in text
     assert "archiver@1 has not reported for 5 minutes." in text
     assert "Head office: no recordings can be fetched. The connection was refused." in text

@@ -124,7 +124,7 @@ class WaitingGroup:
     next_try_at: datetime
 
 
-COUNTED = 10_000  # of what waits; a page that refreshes itself must not count 300,000
+COUNTED = 2_000  # of what waits; a page that refreshes itself must not read 300,000 rows
 
 
 def waiting_groups(db: Connection, pbx_id: int) -> list[WaitingGroup]:

@@ -68,7 +68,10 @@ def disks(db: Connection) -> list[Disk]:
         "SELECT volume, directory, size, free, seen_at FROM disk"
         " ORDER BY array_position(ARRAY['audio', 'database', 'backup'], volume)"
     )
-    return [Disk(*row, full_on=forecast.full_on(history.get(row[0], []), row[2])) for row in found]
+    return [
+        Disk(volume, place, size, free, at, forecast.full_on(history.get(volume, []), size))
+        for volume, place, size, free, at in found
+    ]
 
 
 @dataclass(frozen=True)

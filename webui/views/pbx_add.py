@@ -67,7 +67,7 @@ def add_submit() -> Response | str | tuple[str, int]:
     checked = pbx_check.check(form, read.url, token, read.timezone, None)
     if isinstance(checked, Shown):
         return certificate_page(
-            form, checked, read.url, token, _CARRIED, url_for("pbx.add_submit"), "Add PBX"
+            form, checked, read.url, token, _CARRIED, url_for("pbx.add_submit"), "add the PBX"
         )
     if checked is None:
         return _page(form), 422

@@ -83,6 +83,7 @@ def settings_submit(pbx_id: int) -> Page:
         certificate = checked.certificate
     if not _save(db, old, _changed(old, read, state, certificate), token):
         form.fail("", _STALE)
+        form.values["revision"] = str(_settings(pbx_id).revision)
         return _page(_settings(pbx_id), form), 422
     auth.say("The settings were saved.")
     return redirect(url_for("pbx.page", pbx_id=pbx_id), 303)
