@@ -15,6 +15,7 @@ from playwright.sync_api import Page, expect, sync_playwright
 from common.db import Connection
 from tests.waiting import until
 from tests.web.building import MASTER, Archive, tone
+from tests.web.world import World
 
 ROOT = Path(__file__).resolve().parents[2]
 ARGUMENTS = [
@@ -102,8 +103,8 @@ def time_of(page: Page) -> float:
 def test_somebody_finds_a_call_and_hears_it(page: Page, archive: Archive, db: Connection) -> None:
     company = archive.company()
     recording, _ = archive.stored(company, tone(60), duration=60)
-    page.reload()
-    page.get_by_role("link", name="Harbour Legal").click()
+    page.get_by_role("navigation").get_by_role("link", name="Companies").click()
+    page.get_by_role("link", name="Harbour Legal", exact=True).click()
     page.locator("a.play").click()
     expect(page.get_by_role("heading", level=1)).to_contain_text("Alice Example")
     expect(page.locator("#now")).to_have_text("0:00")
@@ -159,7 +160,7 @@ def test_the_first_page_follows_what_happens_and_keeps_the_focus(
     page: Page, archive: Archive, db: Connection
 ) -> None:
     company = archive.company()
-    link = page.get_by_role("link", name="Harbour Legal")
+    link = page.get_by_role("link", name="Head office", exact=True)
     expect(link).to_be_visible(timeout=10_000)
     link.focus()
     db.execute("INSERT INTO company_usage VALUES (%s, 1, 4321, 9000000)", [company])
@@ -168,13 +169,15 @@ def test_the_first_page_follows_what_happens_and_keeps_the_focus(
 
 
 @pytest.mark.parametrize("width", [375, 1280])
-def test_no_page_is_wider_than_the_screen(page: Page, archive: Archive, width: int) -> None:
-    company = archive.company("A company with a remarkably long name of many words")
-    recording, _ = archive.stored(company, caller="W" * 60)
+def test_no_page_is_wider_than_the_screen(
+    page: Page, archive: Archive, world: World, db: Connection, width: int
+) -> None:
+    db.execute("UPDATE company SET label = 'A company with a remarkably long name of many words'")
+    company = int(world.known["company_id"])
+    archive.stored(company, caller="W" * 60)
     archive.listed(company, callee="M" * 60)
     page.set_viewport_size({"width": width, "height": 800})
-    for address in ("/", f"/pbxs/{archive.pbx}", f"/pbxs/{archive.pbx}/waiting",
-                    f"/companies/{company}", f"/recordings/{recording}", "/nothing"):  # fmt: skip
+    for address in [*world.pages(), "/nothing"]:
         page.goto(address)
         wide = page.evaluate("document.documentElement.scrollWidth")
         assert wide <= width, address
