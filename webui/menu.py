@@ -45,7 +45,7 @@ def entries(lines: tuple[tuple[str, str], ...]) -> list[Entry]:
         if not may(endpoint):
             continue
         if lines is SETTINGS:
-            here = request.endpoint == endpoint
+            here = request.path.startswith(url_for(endpoint))
         elif label == "Settings":
             here = request.blueprint in settings
         else:

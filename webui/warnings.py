@@ -26,6 +26,7 @@ class Warned:
     text: str
     endpoint: str | None = None
     arguments: tuple[tuple[str, int], ...] = ()
+    can_wait: bool = False
 
 
 @dataclass(frozen=True)
@@ -95,14 +96,14 @@ def _machinery(facts: Facts) -> Iterator[Warned]:
 def _setup(facts: Facts) -> Iterator[Warned]:
     if not facts.mail:
         text = "No e-mail server is set up: nobody is told when something goes wrong."
-        yield Warned(text, "mail.server")
+        yield Warned(text, "mail.server", can_wait=True)
     for account in facts.factory:
         text = f"{account} still has the factory password: log in as {account} and set one."
-        yield Warned(text, "administrators.page")
+        yield Warned(text, "administrators.page", can_wait=True)
     licence = facts.licence
     if licence and licence.support_until < facts.today:
         text = f"The support contract ended on {words.day(licence.support_until)}."
-        yield Warned(text, "licence.page")
+        yield Warned(text, "licence.page", can_wait=True)
     elif licence and licence.support_until < facts.today + SOON:
         text = f"The support contract ends on {words.day(licence.support_until)}."
-        yield Warned(text, "licence.page")
+        yield Warned(text, "licence.page", can_wait=True)
