@@ -26,7 +26,7 @@ from webui.settings import Settings
 COMPANIES, RECORDINGS, POLLS, DEEDS, WAITING = 500, 1_000_000, 400, 1_000_000, 20_000
 ASKED = 60  # times for each page
 PASSWORD = "Tall-Heron-41"
-NOT_PAGES = re.compile(r"audio|original|peaks|static|\.csv|login|logout")
+NOT_PAGES = re.compile(r"/(audio|original|peaks|static/.*|logout|login.*|activate)$|\.csv$")
 NOTHING = "/nothing"
 
 
@@ -34,6 +34,8 @@ def fill(db: Connection) -> None:
     """Write the rows of a large archive: three PBXs, few companies with most of the calls."""
     for query in (
         "SET synchronous_commit = off",
+        "INSERT INTO licence (document, serial, pbxs, activated, support_until)"
+        " VALUES ('{}', '1', 3, now(), now() + interval '1 year')",
         "INSERT INTO pbx (name, url, token_sealed, timezone) SELECT 'PBX ' || n,"
         " 'https://pbx' || n || '.example.com', 'x', 'Europe/London' FROM generate_series(1, 3) n",
         "INSERT INTO company (pbx_id, name, label, listed_until) SELECT 10 + n % 3,"
@@ -55,7 +57,7 @@ def fill(db: Connection) -> None:
         " now() - n * interval '90 seconds', 240, (200 + n % 50)::text || ' Alice Example',"
         " '+44 1632 ' || (960000 + n % 100000), 'outbound', 1920058, now()"
         f" FROM generate_series(1, {RECORDINGS}) n JOIN company c"
-        f" ON c.id = 201 + floor({COMPANIES} * power((n * 7919 % 100003) / 100003.0, 3))",
+        f" ON c.id = 201 + floor({COMPANIES} * power((n::bigint * 7919 % 100003) / 100003.0, 3))",
         "INSERT INTO recording_audio SELECT id, company_id, 1, 0, sha256(id::text::bytea),"
         " 1921466, sha256('f'), 1920058, sha256('a'), 'audio/wav', 'ulaw', 1, 8000, 240, 58,"
         " 1920000, NULL FROM recording",
@@ -72,6 +74,15 @@ def fill(db: Connection) -> None:
         " (ARRAY['login', 'recording.play', 'pbx.poll_now', 'login.failed'])[1 + n % 4],"
         " 'pbx:' || 10 + n % 3, jsonb_build_object('view', n::text), '192.0.2.7'"
         f" FROM generate_series(1, {DEEDS}) n",
+        "INSERT INTO legal_hold (name, reason, company_id, number, party, created_by)"
+        " SELECT 'hold ' || n, 'x', CASE WHEN n % 3 = 0 THEN 201 + n END,"
+        " CASE WHEN n % 3 = 1 THEN '44163296' || 1000 + n END,"
+        " CASE WHEN n % 3 = 2 THEN 'alice' END, 'sysadmin' FROM generate_series(1, 50) n",
+        "INSERT INTO dead_letter (message_id, topic, body, queue, reason, died_at)"
+        " SELECT n, 'poller.poll_now.v1', '{}', 'callstash.poller', 'rejected', now()"
+        " FROM generate_series(1, 200) n",
+        "INSERT INTO daemon_status SELECT 'archiver@' || n, '0.1', now(), now(), 'resting'"
+        " FROM generate_series(1, 8) n",
         "VACUUM ANALYZE",
     ):
         db.execute(query)
@@ -93,6 +104,8 @@ def pages(ours: Installation, db: Connection) -> list[str]:
         "pbx_id": row[2],
         "poll_id": db.execute("SELECT max(id) FROM poll WHERE pbx_id = %s", [row[2]]).fetchone()[0],  # type: ignore[index]
     }
+    known["daemon"] = "archiver@1"
+    known["hold_id"] = db.execute("SELECT max(id) FROM legal_hold").fetchone()[0]  # type: ignore[index]
     found = []
     for rule in app.url_map.iter_rules():
         if "GET" in (rule.methods or ()) and not NOT_PAGES.search(rule.rule):

@@ -98,13 +98,3 @@ def due(
     arguments = {**_arguments(now, months), "after": after, "limit": limit}
     with db.cursor(row_factory=class_row(Due)) as cursor:
         return cursor.execute(query, arguments).fetchall()
-
-
-def holds_of_company(db: Connection, company_id: int) -> list[str]:
-    """Return the names of the active holds that cover a recording of a company."""
-    query = (
-        "SELECT h.name FROM legal_hold h WHERE h.released_at IS NULL"
-        " AND (h.company_id IS NULL OR h.company_id = %(company)s) AND EXISTS (SELECT"
-        " FROM recording r WHERE r.company_id = %(company)s AND covers(h, r)) ORDER BY h.id"
-    )
-    return [str(row[0]) for row in db.execute(query, {"company": company_id})]

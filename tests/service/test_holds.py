@@ -95,10 +95,10 @@ def test_a_hold_covers_what_the_page_counts_and_lists_and_nothing_else(
 
 def test_a_company_knows_its_holds_until_they_are_released(db: Database, calls: None) -> None:
     number = holds.add(db, "case", "y", Terms(None, "1001", None, None, None), "sysadmin")
-    assert expiry.holds_of_company(db, 201) == ["case"]
+    assert holds.of_company(db, 201) == ["case"]
     assert holds.release(db, number, "sysadmin", "over")
     assert not holds.release(db, number, "sysadmin", "again")
-    assert expiry.holds_of_company(db, 201) == []
+    assert holds.of_company(db, 201) == []
 
 
 def test_a_hold_can_not_be_changed(db: Database, calls: None, connect_as: Any) -> None:

@@ -105,7 +105,7 @@ def test_the_log_file_of_a_daemon_is_read_where_there_is_no_journal(
     shared = app.extensions["callstash"]
     object.__setattr__(shared.settings, "log_directory", tmp_path)
     address = f"{PAGE}/poller/journal"
-    assert "can&#39;t be read" in sysadmin.get(address).text
+    assert "can't be read" in sysadmin.get(address).text
     lines = [f"line {n} <b> pbx={n}" for n in range(500)]
     lines += ["error: the disk is full", "warning: it is slow"]
     (tmp_path / "poller.log").write_text("\n".join(lines))

@@ -1,6 +1,6 @@
 """Legal holds, and what they cover now."""
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import datetime
 from typing import Any
 from uuid import UUID
@@ -161,3 +161,15 @@ def calls(
         " ORDER BY r.started_at DESC, r.id DESC LIMIT %(limit)s"
     )
     return rows(db, Call, query, {**arguments, "start": start, "id": recording, "limit": limit})
+
+
+def of_company(db: Connection, company_id: int) -> list[str]:
+    """Return the names of the holds in force that cover a recording of a company."""
+    names = []
+    for hold in active(db):
+        if hold.company_id in (None, company_id):
+            condition, arguments = _covered(replace(hold.terms, company_id=company_id))
+            query = f"SELECT EXISTS (SELECT FROM recording r WHERE {condition})"
+            row = db.execute(query, arguments).fetchone()
+            names += [hold.name] if row and row[0] else []
+    return names

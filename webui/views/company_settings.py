@@ -3,11 +3,10 @@
 from flask import abort, redirect, render_template, url_for
 from werkzeug.wrappers import Response
 
-from common import expiry
 from webui import auth
 from webui.forms import Form
 from webui.policy import Policy, requires
-from webui.queries import companies
+from webui.queries import companies, holds
 from webui.queries.companies import Details
 from webui.settings import connection, shared
 from webui.views.company import ONE, routes
@@ -42,8 +41,8 @@ def delete_submit(company_id: int) -> Response | tuple[str, int]:
     db, form, company = connection(), Form.sent(), _company(company_id)
     if form.values.get("name", "") != company.name:
         form.fail("name", f"This is not its name. Type it as it stands here: {company.name}")
-    if holds := expiry.holds_of_company(db, company_id):
-        form.fail("", f"It can't be deleted while legal holds keep it: {', '.join(holds)}.")
+    if kept := holds.of_company(db, company_id):
+        form.fail("", f"It can't be deleted while legal holds keep it: {', '.join(kept)}.")
     if form.errors:
         return _page(company, form), 422
     with db.transaction():
@@ -81,5 +80,5 @@ def cancel_delete(company_id: int) -> Response:
 
 
 def _page(company: Details, form: Form) -> str:
-    holds = expiry.holds_of_company(connection(), company.id)
-    return render_template("company_delete.html", company=company, form=form, holds=holds)
+    kept = holds.of_company(connection(), company.id)
+    return render_template("company_delete.html", company=company, form=form, holds=kept)

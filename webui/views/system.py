@@ -147,6 +147,6 @@ def log(daemon: str) -> str:
     text = request.args.get("text", "").strip()[:200]
     found = [line for line in lines if text.casefold() in line.text.casefold()]
     return render_template(
-        "logbook.html", name=daemon, lines=found, error=error, level=str(priority), text=text,
+        "journal.html", name=daemon, lines=found, error=error, level=str(priority), text=text,
         levels=logbook.LEVELS,
     )  # fmt: skip
