@@ -814,6 +814,8 @@ CREATE INDEX recording_newest ON public.recording USING btree (company_id, start
 
 CREATE INDEX recording_parties ON public.recording USING gin (public.plain(((caller || ' '::text) || callee)) public.gin_trgm_ops);
 
+CREATE INDEX recording_started ON public.recording USING btree (started_at DESC, id DESC);
+
 CREATE INDEX recording_unsettled ON public.recording USING btree (poll_id) WHERE (next_try_at IS NOT NULL);
 
 CREATE TRIGGER audit_append_only BEFORE DELETE OR UPDATE OR TRUNCATE ON public.audit FOR EACH STATEMENT EXECUTE FUNCTION public.refuse_change();

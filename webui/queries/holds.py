@@ -9,7 +9,7 @@ from common.db import Connection
 from webui.queries.recordings import Call
 from webui.queries.rows import rows
 
-MOST = 100_000  # covered recordings are counted up to here
+MOST, MOST_MATCHED = 100_000, 2_000  # covered recordings are counted up to here
 
 
 @dataclass(frozen=True)
@@ -21,6 +21,11 @@ class Terms:
     party: str | None
     since: datetime | None
     until: datetime | None
+
+    @property
+    def most(self) -> int:
+        """Return up to how many covered recordings are counted: texts are slower to compare."""
+        return MOST if self.number is None and self.party is None else MOST_MATCHED
 
 
 @dataclass(frozen=True)
@@ -101,11 +106,13 @@ def release(db: Connection, hold_id: int, by: str, reason: str) -> bool:
 def _covered(terms: Terms) -> tuple[str, dict[str, Any]]:
     """Return a condition on recordings r: `covers`, and before it what an index can find."""
     arguments: dict[str, Any] = dict(vars(terms))
-    found = [
-        "covers(ROW(0, 'x', 'x', %(company_id)s::integer, %(number)s, plain(%(party)s),"
-        " %(since)s::timestamptz, %(until)s::timestamptz, now(), 'x', NULL, NULL, NULL)"
-        "::legal_hold, r)"
-    ]
+    found = ["true"]
+    if terms.number is not None or terms.party is not None:  # of the others an index knows all
+        found.append(
+            "covers(ROW(0, 'x', 'x', %(company_id)s::integer, %(number)s, plain(%(party)s),"
+            " %(since)s::timestamptz, %(until)s::timestamptz, now(), 'x', NULL, NULL, NULL)"
+            "::legal_hold, r)"
+        )
     if terms.company_id is not None:
         found.append("r.company_id = %(company_id)s")
     if terms.since is not None:
@@ -128,7 +135,7 @@ def _covered(terms: Terms) -> tuple[str, dict[str, Any]]:
 
 @dataclass(frozen=True)
 class Covered:
-    """What a hold covers: at most MOST calls are counted."""
+    """What a hold covers; `calls` are counted up to `most` of its terms."""
 
     calls: int
     companies: int
@@ -145,7 +152,7 @@ def covered(db: Connection, terms: Terms) -> Covered:
         f" (SELECT r.company_id, r.started_at FROM recording r WHERE {condition}"
         " LIMIT %(most)s) found"
     )
-    return rows(db, Covered, query, {**arguments, "most": MOST})[0]
+    return rows(db, Covered, query, {**arguments, "most": terms.most})[0]
 
 
 def calls(

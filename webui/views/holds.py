@@ -47,7 +47,7 @@ def _form_page(form: Form, terms: Terms | None = None, status: int = 200) -> tup
         companies=[("", "all companies")] + [(c.id, c.label) for c in pbxs.companies(db)],
         terms=terms,
         covered=holds.covered(db, terms) if terms else None,
-        most=holds.MOST,
+        most=terms.most if terms else 0,
     ), status
 
 
@@ -119,7 +119,7 @@ def _hold_page(hold_id: int, form: Form, status: int = 200) -> tuple[str, int]:
         hold=found,
         form=form,
         covered=holds.covered(db, found.terms),
-        most=holds.MOST,
+        most=found.terms.most,
         calls=calls[:PAGE],
         first=before is None,
         older=cursor.write(calls[PAGE - 1], "started_at", "id") if len(calls) > PAGE else None,
