@@ -16,11 +16,16 @@ from common.db import Connection
 KEEP_MONTHS = (0, 60, 24, 12, 6, 3)  # 0: for ever
 
 EXPIRING = (
-    "SELECT r.id, r.company_id, r.started_at, coalesce(a.file_size, 0) AS bytes,"
-    " EXISTS (SELECT FROM legal_hold h WHERE h.released_at IS NULL AND covers(h, r)) AS held"
-    " FROM unnest(%(companies)s::integer[], %(cutoffs)s::timestamptz[]) AS l (company_id, cutoff)"
-    " JOIN recording r ON r.company_id = l.company_id AND r.started_at < l.cutoff"
-    " LEFT JOIN recording_audio a ON a.recording_id = r.id WHERE r.state <> 'listed'"
+    "SELECT r.id, r.started_at, coalesce(a.file_size, 0) AS bytes, EXISTS (SELECT FROM legal_hold h"
+    " WHERE h.released_at IS NULL AND covers(h, r.company_id, r.started_at, t.caller, t.callee,"
+    " t.parties)) AS held FROM recording r LEFT JOIN recording_audio a ON a.recording_id = r.id"
+    " CROSS JOIN LATERAL (SELECT CASE WHEN c.texts THEN digits(r.caller) END AS caller,"
+    " CASE WHEN c.texts THEN digits(r.callee) END AS callee,"
+    " CASE WHEN c.texts THEN plain(r.caller || ' ' || r.callee) END AS parties"
+    " FROM (SELECT (SELECT count(*) FROM legal_hold h WHERE h.released_at IS NULL"
+    " AND (h.number IS NOT NULL OR h.party IS NOT NULL)"
+    " AND (h.company_id IS NULL OR h.company_id = %(company)s)) > 0 AS texts) c OFFSET 0) t"
+    " WHERE r.company_id = %(company)s AND r.started_at < %(cutoff)s AND r.state <> 'listed'"
 )
 
 
@@ -56,25 +61,22 @@ class Expiring:
         return self.calls - self.held_calls
 
 
-def _arguments(now: datetime, months: Mapping[int, int]) -> dict[str, object]:
-    limited = {company: limit for company, limit in months.items() if limit}
-    return {
-        "companies": list(limited),
-        "cutoffs": [cutoff(now, limit) for limit in limited.values()],
-    }
-
-
 def preview(db: Connection, now: datetime, months: Mapping[int, int]) -> list[Expiring]:
     """Return what expires of companies that keep their recordings for so many months."""
     query = (
-        "SELECT company_id, count(*) AS calls, sum(bytes)::bigint AS bytes,"
-        " min(started_at) AS oldest, max(started_at) AS newest,"
-        " count(*) FILTER (WHERE held) AS held_calls,"
+        "SELECT %(company)s::integer AS company_id, count(*) AS calls,"
+        " coalesce(sum(bytes), 0)::bigint AS bytes, min(started_at) AS oldest,"
+        " max(started_at) AS newest, count(*) FILTER (WHERE held) AS held_calls,"
         " coalesce(sum(bytes) FILTER (WHERE held), 0)::bigint AS held_bytes"
-        f" FROM ({EXPIRING}) e GROUP BY company_id ORDER BY company_id"
+        f" FROM ({EXPIRING}) e HAVING count(*) > 0"
     )
+    found: list[Expiring] = []
     with db.cursor(row_factory=class_row(Expiring)) as cursor:
-        return cursor.execute(query, _arguments(now, months)).fetchall()
+        for company, limit in months.items():
+            if limit:
+                arguments = {"company": company, "cutoff": cutoff(now, limit)}
+                found += cursor.execute(query, arguments).fetchall()
+    return found
 
 
 @dataclass(frozen=True)
@@ -82,19 +84,30 @@ class Due:
     """A recording to be deleted."""
 
     id: UUID
-    company_id: int
     started_at: datetime
     bytes: int
 
 
 def due(
-    db: Connection, now: datetime, months: Mapping[int, int], after: UUID | None, limit: int
+    db: Connection,
+    now: datetime,
+    company: int,
+    months: int,
+    after: tuple[datetime, UUID] | None,
+    limit: int,
 ) -> list[Due]:
-    """Return recordings to be deleted, in the order of their ids, beyond the id `after`."""
+    """Return recordings of a company to be deleted, the oldest first, beyond the key of a row."""
+    if not months:
+        return []
+    beyond = "AND (started_at, id) > (%(started)s, %(id)s)" if after else ""
     query = (
-        f"SELECT id, company_id, started_at, bytes FROM ({EXPIRING}) e WHERE NOT held"
-        " AND (%(after)s::uuid IS NULL OR id > %(after)s) ORDER BY id LIMIT %(limit)s"
+        f"SELECT id, started_at, bytes FROM ({EXPIRING}) e WHERE NOT held {beyond}"
+        " ORDER BY started_at, id LIMIT %(limit)s"
     )
-    arguments = {**_arguments(now, months), "after": after, "limit": limit}
+    started, recording = after or (None, None)
+    arguments = {
+        "company": company, "cutoff": cutoff(now, months), "limit": limit,
+        "started": started, "id": recording,
+    }  # fmt: skip
     with db.cursor(row_factory=class_row(Due)) as cursor:
         return cursor.execute(query, arguments).fetchall()

@@ -61,12 +61,6 @@ CREATE TYPE public.waiting_reason AS ENUM (
     'transfer'
 );
 
-CREATE FUNCTION public.digits(text) RETURNS text
-    LANGUAGE sql IMMUTABLE STRICT PARALLEL SAFE
-    RETURN regexp_replace(COALESCE("substring"($1, '[0-9][0-9 ()./+-]*'::text), ''::text), '[^0-9]'::text, ''::text, 'g'::text);
-
-COMMENT ON FUNCTION public.digits(text) IS 'The first number in the text of a party, such as 1001 of "1001 Alice Example".';
-
 CREATE FUNCTION public.plain(text) RETURNS text
     LANGUAGE sql IMMUTABLE STRICT PARALLEL SAFE
     RETURN lower(regexp_replace(NORMALIZE($1, NFKD), '[̀-ͯ]'::text, ''::text, 'g'::text));
@@ -109,56 +103,17 @@ COMMENT ON COLUMN public.legal_hold.company_id IS 'Null, like each of the follow
 
 COMMENT ON COLUMN public.legal_hold.until IS 'Not included.';
 
-CREATE TABLE public.recording (
-    id uuid NOT NULL,
-    pbx_id integer NOT NULL,
-    company_id integer NOT NULL,
-    remote_id text NOT NULL,
-    poll_id bigint NOT NULL,
-    state public.recording_state DEFAULT 'listed'::public.recording_state NOT NULL,
-    started_at timestamp with time zone NOT NULL,
-    duration integer NOT NULL,
-    caller text NOT NULL,
-    callee text NOT NULL,
-    direction public.call_direction,
-    listed_size bigint,
-    listed_at timestamp with time zone DEFAULT now() NOT NULL,
-    next_try_at timestamp with time zone,
-    attempts integer DEFAULT 0 NOT NULL,
-    waiting public.waiting_reason,
-    last_error text,
-    seen_size bigint,
-    seen_times smallint DEFAULT 0 NOT NULL,
-    stored_at timestamp with time zone,
-    CONSTRAINT recording_check CHECK (((state <> 'listed'::public.recording_state) OR (next_try_at IS NOT NULL))),
-    CONSTRAINT recording_check1 CHECK (((state <> 'gone'::public.recording_state) OR (next_try_at IS NULL))),
-    CONSTRAINT recording_check2 CHECK (((state = 'stored'::public.recording_state) = (stored_at IS NOT NULL))),
-    CONSTRAINT recording_duration_check CHECK ((duration >= 0)),
-    CONSTRAINT recording_listed_size_check CHECK ((listed_size >= 0)),
-    CONSTRAINT recording_remote_id_check CHECK ((remote_id <> ''::text))
-);
-
-COMMENT ON TABLE public.recording IS 'A call recording of a company. The poller inserts it as listed and owns what the PBX says of it; the archiver moves it to stored or gone and owns the attempts.';
-
-COMMENT ON COLUMN public.recording.remote_id IS 'The PBX''s own name of it. (company_id, remote_id) is the natural key: listing again is harmless.';
-
-COMMENT ON COLUMN public.recording.poll_id IS 'The poll that listed it first.';
-
-COMMENT ON COLUMN public.recording.duration IS 'Seconds, as the PBX says.';
-
-COMMENT ON COLUMN public.recording.listed_size IS 'Bytes, as the PBX says; null: it does not say.';
-
-COMMENT ON COLUMN public.recording.next_try_at IS 'When to fetch it; null: nothing to fetch. A stored one with a value is fetched again because the PBX now lists another size or duration.';
-
-COMMENT ON COLUMN public.recording.waiting IS 'Why the last attempt did not store it; last_error says so in words.';
-
-COMMENT ON COLUMN public.recording.seen_size IS 'Bytes that the last attempt got where they differ from what is listed, and how many attempts in a row got just these.';
-
-CREATE FUNCTION public.covers(h public.legal_hold, r public.recording) RETURNS boolean
+CREATE FUNCTION public.covers(h public.legal_hold, company integer, started timestamp with time zone, caller text, callee text, parties text) RETURNS boolean
     LANGUAGE sql IMMUTABLE PARALLEL SAFE
-    RETURN ((((h).company_id IS NULL) OR ((h).company_id = (r).company_id)) AND (((h).since IS NULL) OR ((r).started_at >= (h).since)) AND (((h).until IS NULL) OR ((r).started_at < (h).until)) AND (((h).number IS NULL) OR public.same_number((h).number, public.digits((r).caller)) OR public.same_number((h).number, public.digits((r).callee))) AND (((h).party IS NULL) OR (strpos(public.plain((((r).caller || ' '::text) || (r).callee)), (h).party) > 0)));
+    RETURN ((((h).company_id IS NULL) OR ((h).company_id = company)) AND (((h).since IS NULL) OR (started >= (h).since)) AND (((h).until IS NULL) OR (started < (h).until)) AND (((h).number IS NULL) OR public.same_number((h).number, caller) OR public.same_number((h).number, callee)) AND (((h).party IS NULL) OR (strpos(parties, (h).party) > 0)));
 
-COMMENT ON FUNCTION public.covers(h public.legal_hold, r public.recording) IS 'The one definition of what a hold covers; when in doubt it does.';
+COMMENT ON FUNCTION public.covers(h public.legal_hold, company integer, started timestamp with time zone, caller text, callee text, parties text) IS 'The one definition of what a hold covers; when in doubt it does. Takes of a recording company_id, started_at, digits(caller), digits(callee) and plain(caller || '' '' || callee).';
+
+CREATE FUNCTION public.digits(text) RETURNS text
+    LANGUAGE sql IMMUTABLE STRICT PARALLEL SAFE
+    RETURN regexp_replace(COALESCE("substring"($1, '[0-9][0-9 ()./+-]*'::text), ''::text), '[^0-9]'::text, ''::text, 'g'::text);
+
+COMMENT ON FUNCTION public.digits(text) IS 'The first number in the text of a party, such as 1001 of "1001 Alice Example".';
 
 CREATE FUNCTION public.refuse_change() RETURNS trigger
     LANGUAGE plpgsql
@@ -580,6 +535,51 @@ COMMENT ON TABLE public.poll_tally IS 'Progress of a poll''s downloads: one row 
 
 COMMENT ON COLUMN public.poll_tally.failed IS 'Attempts that failed (one recording may fail more than once).';
 
+CREATE TABLE public.recording (
+    id uuid NOT NULL,
+    pbx_id integer NOT NULL,
+    company_id integer NOT NULL,
+    remote_id text NOT NULL,
+    poll_id bigint NOT NULL,
+    state public.recording_state DEFAULT 'listed'::public.recording_state NOT NULL,
+    started_at timestamp with time zone NOT NULL,
+    duration integer NOT NULL,
+    caller text NOT NULL,
+    callee text NOT NULL,
+    direction public.call_direction,
+    listed_size bigint,
+    listed_at timestamp with time zone DEFAULT now() NOT NULL,
+    next_try_at timestamp with time zone,
+    attempts integer DEFAULT 0 NOT NULL,
+    waiting public.waiting_reason,
+    last_error text,
+    seen_size bigint,
+    seen_times smallint DEFAULT 0 NOT NULL,
+    stored_at timestamp with time zone,
+    CONSTRAINT recording_check CHECK (((state <> 'listed'::public.recording_state) OR (next_try_at IS NOT NULL))),
+    CONSTRAINT recording_check1 CHECK (((state <> 'gone'::public.recording_state) OR (next_try_at IS NULL))),
+    CONSTRAINT recording_check2 CHECK (((state = 'stored'::public.recording_state) = (stored_at IS NOT NULL))),
+    CONSTRAINT recording_duration_check CHECK ((duration >= 0)),
+    CONSTRAINT recording_listed_size_check CHECK ((listed_size >= 0)),
+    CONSTRAINT recording_remote_id_check CHECK ((remote_id <> ''::text))
+);
+
+COMMENT ON TABLE public.recording IS 'A call recording of a company. The poller inserts it as listed and owns what the PBX says of it; the archiver moves it to stored or gone and owns the attempts.';
+
+COMMENT ON COLUMN public.recording.remote_id IS 'The PBX''s own name of it. (company_id, remote_id) is the natural key: listing again is harmless.';
+
+COMMENT ON COLUMN public.recording.poll_id IS 'The poll that listed it first.';
+
+COMMENT ON COLUMN public.recording.duration IS 'Seconds, as the PBX says.';
+
+COMMENT ON COLUMN public.recording.listed_size IS 'Bytes, as the PBX says; null: it does not say.';
+
+COMMENT ON COLUMN public.recording.next_try_at IS 'When to fetch it; null: nothing to fetch. A stored one with a value is fetched again because the PBX now lists another size or duration.';
+
+COMMENT ON COLUMN public.recording.waiting IS 'Why the last attempt did not store it; last_error says so in words.';
+
+COMMENT ON COLUMN public.recording.seen_size IS 'Bytes that the last attempt got where they differ from what is listed, and how many attempts in a row got just these.';
+
 CREATE TABLE public.recording_audio (
     recording_id uuid NOT NULL,
     company_id integer NOT NULL,
@@ -881,40 +881,6 @@ GRANT UPDATE(released_by) ON TABLE public.legal_hold TO callstash_web;
 
 GRANT UPDATE(release_reason) ON TABLE public.legal_hold TO callstash_web;
 
-GRANT SELECT,INSERT ON TABLE public.recording TO callstash_poller;
-
-GRANT SELECT ON TABLE public.recording TO callstash_archiver;
-
-GRANT SELECT ON TABLE public.recording TO callstash_web;
-
-GRANT SELECT ON TABLE public.recording TO callstash_housekeeper;
-
-GRANT UPDATE(state) ON TABLE public.recording TO callstash_poller;
-
-GRANT UPDATE(state) ON TABLE public.recording TO callstash_archiver;
-
-GRANT UPDATE(duration) ON TABLE public.recording TO callstash_poller;
-
-GRANT UPDATE(listed_size) ON TABLE public.recording TO callstash_poller;
-
-GRANT UPDATE(next_try_at) ON TABLE public.recording TO callstash_poller;
-
-GRANT UPDATE(next_try_at) ON TABLE public.recording TO callstash_archiver;
-
-GRANT UPDATE(attempts) ON TABLE public.recording TO callstash_poller;
-
-GRANT UPDATE(attempts) ON TABLE public.recording TO callstash_archiver;
-
-GRANT UPDATE(waiting) ON TABLE public.recording TO callstash_archiver;
-
-GRANT UPDATE(last_error) ON TABLE public.recording TO callstash_archiver;
-
-GRANT UPDATE(seen_size) ON TABLE public.recording TO callstash_archiver;
-
-GRANT UPDATE(seen_times) ON TABLE public.recording TO callstash_archiver;
-
-GRANT UPDATE(stored_at) ON TABLE public.recording TO callstash_archiver;
-
 GRANT SELECT,INSERT,UPDATE ON TABLE public.account TO callstash_web;
 
 GRANT SELECT ON TABLE public.audit TO callstash_web;
@@ -1192,6 +1158,40 @@ GRANT SELECT,INSERT,UPDATE ON TABLE public.poll_tally TO callstash_archiver;
 GRANT SELECT ON TABLE public.poll_tally TO callstash_poller;
 
 GRANT SELECT ON TABLE public.poll_tally TO callstash_web;
+
+GRANT SELECT,INSERT ON TABLE public.recording TO callstash_poller;
+
+GRANT SELECT ON TABLE public.recording TO callstash_archiver;
+
+GRANT SELECT ON TABLE public.recording TO callstash_web;
+
+GRANT SELECT ON TABLE public.recording TO callstash_housekeeper;
+
+GRANT UPDATE(state) ON TABLE public.recording TO callstash_poller;
+
+GRANT UPDATE(state) ON TABLE public.recording TO callstash_archiver;
+
+GRANT UPDATE(duration) ON TABLE public.recording TO callstash_poller;
+
+GRANT UPDATE(listed_size) ON TABLE public.recording TO callstash_poller;
+
+GRANT UPDATE(next_try_at) ON TABLE public.recording TO callstash_poller;
+
+GRANT UPDATE(next_try_at) ON TABLE public.recording TO callstash_archiver;
+
+GRANT UPDATE(attempts) ON TABLE public.recording TO callstash_poller;
+
+GRANT UPDATE(attempts) ON TABLE public.recording TO callstash_archiver;
+
+GRANT UPDATE(waiting) ON TABLE public.recording TO callstash_archiver;
+
+GRANT UPDATE(last_error) ON TABLE public.recording TO callstash_archiver;
+
+GRANT UPDATE(seen_size) ON TABLE public.recording TO callstash_archiver;
+
+GRANT UPDATE(seen_times) ON TABLE public.recording TO callstash_archiver;
+
+GRANT UPDATE(stored_at) ON TABLE public.recording TO callstash_archiver;
 
 GRANT SELECT ON TABLE public.recording_audio TO callstash_web;
 

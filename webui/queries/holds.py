@@ -10,6 +10,10 @@ from webui.queries.recordings import Call
 from webui.queries.rows import rows
 
 MOST, MOST_MATCHED = 100_000, 2_000  # covered recordings are counted up to here
+RECORDING = (  # what `covers` wants to know of a recording r
+    "r.company_id, r.started_at, digits(r.caller), digits(r.callee),"
+    " plain(r.caller || ' ' || r.callee)"
+)
 
 
 @dataclass(frozen=True)
@@ -78,7 +82,10 @@ def hold(db: Connection, hold_id: int) -> Hold | None:
 
 def of_recording(db: Connection, recording_id: UUID) -> list[Hold]:
     """Return the holds in force that cover a recording."""
-    query = f"{_HOLD} JOIN recording r ON covers(h, r) WHERE h.released_at IS NULL AND r.id = %s"
+    query = (
+        f"{_HOLD} JOIN recording r ON covers(h, {RECORDING})"
+        " WHERE h.released_at IS NULL AND r.id = %s"
+    )
     return rows(db, Hold, query, [recording_id])
 
 
@@ -111,7 +118,7 @@ def _covered(terms: Terms) -> tuple[str, dict[str, Any]]:
         found.append(
             "covers(ROW(0, 'x', 'x', %(company_id)s::integer, %(number)s, plain(%(party)s),"
             " %(since)s::timestamptz, %(until)s::timestamptz, now(), 'x', NULL, NULL, NULL)"
-            "::legal_hold, r)"
+            f"::legal_hold, {RECORDING})"
         )
     if terms.company_id is not None:
         found.append("r.company_id = %(company_id)s")

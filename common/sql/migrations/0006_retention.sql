@@ -36,14 +36,15 @@ COMMENT ON TABLE legal_hold IS 'What may not be deleted, whatever retention says
 COMMENT ON COLUMN legal_hold.company_id IS 'Null, like each of the following: any.';
 COMMENT ON COLUMN legal_hold.until IS 'Not included.';
 
-CREATE FUNCTION covers(h legal_hold, r recording) RETURNS boolean LANGUAGE sql IMMUTABLE PARALLEL SAFE
-    RETURN (h.company_id IS NULL OR h.company_id = r.company_id)
-        AND (h.since IS NULL OR r.started_at >= h.since)
-        AND (h.until IS NULL OR r.started_at < h.until)
-        AND (h.number IS NULL OR same_number(h.number, digits(r.caller))
-             OR same_number(h.number, digits(r.callee)))
-        AND (h.party IS NULL OR strpos(plain(r.caller || ' ' || r.callee), h.party) > 0);
-COMMENT ON FUNCTION covers IS 'The one definition of what a hold covers; when in doubt it does.';
+CREATE FUNCTION covers(
+    h legal_hold, company integer, started timestamptz, caller text, callee text, parties text
+) RETURNS boolean LANGUAGE sql IMMUTABLE PARALLEL SAFE
+    RETURN (h.company_id IS NULL OR h.company_id = company)
+        AND (h.since IS NULL OR started >= h.since)
+        AND (h.until IS NULL OR started < h.until)
+        AND (h.number IS NULL OR same_number(h.number, caller) OR same_number(h.number, callee))
+        AND (h.party IS NULL OR strpos(parties, h.party) > 0);
+COMMENT ON FUNCTION covers IS 'The one definition of what a hold covers; when in doubt it does. Takes of a recording company_id, started_at, digits(caller), digits(callee) and plain(caller || '' '' || callee).';
 
 CREATE INDEX recording_caller ON recording (reverse(digits(caller)) text_pattern_ops);
 CREATE INDEX recording_callee ON recording (reverse(digits(callee)) text_pattern_ops);
