@@ -11,6 +11,10 @@ from devtools.stack import run_directory
 from simulators.pbx import client
 
 SECONDS = 60
+WORDS = (
+    "daemons.poller", "daemons.archiver", "daemons.housekeeper", "daemons.notifier", "gunicorn",
+    "postgres", "beam", "epmd",
+)  # fmt: skip
 
 
 def family(root: int) -> list[int]:
@@ -47,7 +51,7 @@ def cpu(pid: int) -> float:
 def kind(pid: int) -> str:
     """Return what a process is called in the table."""
     command = Path(f"/proc/{pid}/cmdline").read_bytes().decode().replace("\0", " ")
-    for word in ("daemons.poller", "daemons.archiver", "gunicorn", "postgres", "beam", "epmd"):
+    for word in WORDS:
         if word in command:
             return word
     return "other"
@@ -60,7 +64,8 @@ def main() -> None:
     pbx = client.start("--scenario", "small")
     try:
         with installation(directory, pbx.url) as ours:
-            for name in ("poller", *(f"archiver@{n + 1}" for n in range(ARCHIVERS))):
+            others = ("poller", "housekeeper", "notifier")
+            for name in (*others, *(f"archiver@{n + 1}" for n in range(ARCHIVERS))):
                 ours.start(name)
             ours.start_web(f"127.0.0.1:{free_port()}")
             callstash(ours, len(pbx.control("offered")["calls"]))

@@ -14,18 +14,12 @@ import pytest
 from common import topology
 from daemons.housekeeper.dead_letters import DeadLetters
 from daemons.housekeeper.disks import Disks
+from tests.quiet import Quiet
 from webui import queues
 from webui.queries import system
 
 Connect = Callable[[str], psycopg.Connection[Any]]
 NOW = datetime(2026, 11, 23, 9, 30, tzinfo=UTC)
-
-
-class Life:
-    """What a chore needs of its process."""
-
-    def doing(self, what: str) -> None:
-        """Say nothing."""
 
 
 def die(broker_url: str, body: bytes, message_id: str | None = None) -> None:
@@ -55,15 +49,15 @@ def test_a_dead_message_is_moved_to_the_table_once(
 ) -> None:
     die(broker_url, b'{"pbx": 10}')
     chore = DeadLetters(broker_url, connect_as("housekeeper"))
-    assert chore.turn(Life()) is False  # type: ignore[arg-type]
+    assert chore.turn(Quiet()) is False  # type: ignore[arg-type]
     (letter,) = system.letters(db, 10)
     assert (letter.topic, letter.body) == ("poller.poll_now.v1", '{"pbx": 10}')
     assert (letter.queue, letter.reason) == ("callstash.poller", "rejected")
     assert abs(datetime.now(UTC) - letter.died_at) < timedelta(minutes=1)
     assert system.stuck(db) == 1
-    DeadLetters(broker_url, connect_as("housekeeper")).turn(Life())  # type: ignore[arg-type]
+    DeadLetters(broker_url, connect_as("housekeeper")).turn(Quiet())  # type: ignore[arg-type]
     assert len(system.letters(db, 10)) == 1
-    assert chore.turn(Life()) is False  # type: ignore[arg-type]
+    assert chore.turn(Quiet()) is False  # type: ignore[arg-type]
 
 
 def test_one_that_was_noted_and_not_acknowledged_is_recognised(
@@ -87,15 +81,15 @@ def test_one_that_was_noted_and_not_acknowledged_is_recognised(
 
     monkeypatch.setattr(killed, "_note", kill)
     with pytest.raises(Killed):
-        killed.turn(Life())  # type: ignore[arg-type]
-    chore.turn(Life())  # type: ignore[arg-type]
+        killed.turn(Quiet())  # type: ignore[arg-type]
+    chore.turn(Quiet())  # type: ignore[arg-type]
     (letter,) = system.letters(db, 10)
     assert letter.body == "base64://4A"
 
 
 def test_without_rabbitmq_the_housekeeper_goes_on(connect_as: Connect) -> None:
     chore = DeadLetters("amqp://127.0.0.1:1", connect_as("housekeeper"))
-    assert chore.turn(Life()) is False  # type: ignore[arg-type]
+    assert chore.turn(Quiet()) is False  # type: ignore[arg-type]
 
 
 def test_the_queues_are_looked_at_without_touching_them(broker_url: str) -> None:
@@ -121,7 +115,7 @@ def test_disks_are_measured_each_minute_and_kept_for_each_day(
     )  # fmt: skip
     for step in (0, 30, 90, 86400, 2 * 86400, 3 * 86400):
         clock[0] = NOW + timedelta(seconds=step)
-        chore.turn(Life())  # type: ignore[arg-type]
+        chore.turn(Quiet())  # type: ignore[arg-type]
     (disk,) = system.disks(db)
     usage = shutil.disk_usage(tmp_path)
     assert (disk.volume, disk.size, disk.directory) == ("audio", usage.total, str(tmp_path))
@@ -129,7 +123,7 @@ def test_disks_are_measured_each_minute_and_kept_for_each_day(
     assert disk.seen_at == clock[0]
     assert db.execute("SELECT count(*) FROM disk_sample").fetchone() == (4,)
     clock[0] = NOW + timedelta(days=731)
-    chore.turn(Life())  # type: ignore[arg-type]
+    chore.turn(Quiet())  # type: ignore[arg-type]
     assert db.execute("SELECT min(day) FROM disk_sample").fetchone() == (
         (NOW + timedelta(days=1)).date(),
     )

@@ -14,13 +14,7 @@ from common.commands import Answer
 from daemons.housekeeper.licences import Licences
 from simulators.licence.server import Server, serving
 from simulators.licence.vendor import Vendor
-
-
-class Silence:
-    """What a chore needs of its process."""
-
-    def doing(self, what: str) -> None:
-        """Say nothing."""
+from tests.quiet import Quiet
 
 
 class Box:
@@ -43,7 +37,7 @@ class Box:
 
     def turn(self) -> None:
         """Let the chore turn."""
-        self.chore.turn(Silence())  # type: ignore[arg-type]
+        self.chore.turn(Quiet())  # type: ignore[arg-type]
 
     def row(self, column: str) -> Any:
         """Return a column of the licence; None without one."""

@@ -19,6 +19,7 @@ from daemons.notifier.notifier import Notifier
 from daemons.notifier.smtp import MailRefused, Server
 from simulators.mail.server import PASSWORD, USER, Mailbox, serving
 from tests.authority import Authority
+from tests.quiet import Quiet
 
 Connect = Callable[[str], psycopg.Connection[Any]]
 
@@ -160,18 +161,11 @@ def notifier(
     return Notifier(connect_as("notifier"), lambda: datetime(2026, 11, 23, 9, 30, tzinfo=UTC))
 
 
-class Life:
-    """What a step needs of its process."""
-
-    def doing(self, what: str) -> None:
-        """Say nothing."""
-
-
 def asked(connect_as: Connect, notifier: Notifier, kind: str, **arguments: Any) -> Answer:
     web = connect_as("web")
     with web.transaction():
         command = commands.ask(web, "notifier", kind, arguments, "sysadmin")
-    notifier.step(Life())  # type: ignore[arg-type]
+    notifier.step(Quiet())  # type: ignore[arg-type]
     answer = commands.wait(web, command, 1)
     assert answer is not None
     return answer

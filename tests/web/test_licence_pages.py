@@ -2,7 +2,6 @@
 
 import io
 import json
-import threading
 from collections.abc import Callable, Iterator
 from datetime import UTC, datetime
 from pathlib import Path
@@ -16,12 +15,8 @@ from common.db import Connection
 from daemons.housekeeper.licences import Licences
 from simulators.licence.server import Server, serving
 from simulators.licence.vendor import Vendor
+from tests.quiet import working
 from tests.web.browser import Browser
-
-
-class _Life:
-    def doing(self, what: str) -> None:
-        """Say nothing."""
 
 
 @pytest.fixture
@@ -29,22 +24,11 @@ def vendor(
     tmp_path: Path, connect_as: Callable[[str], psycopg.Connection[Any]]
 ) -> Iterator[Server]:
     """The vendor's server, and a housekeeper that does what it is asked."""
-    over, db = threading.Event(), connect_as("housekeeper")
+    db = connect_as("housekeeper")
     with serving(Vendor(tmp_path / "vendor")) as server:
         key = server.vendor.public_key
-        chore = Licences(server.url, key, db, lambda: datetime.now(UTC))
-
-        def work() -> None:
-            while not over.wait(0.02):
-                chore.turn(_Life())  # type: ignore[arg-type]
-
-        thread = threading.Thread(target=work)
-        thread.start()
-        try:
+        with working(Licences(server.url, key, db, lambda: datetime.now(UTC)).turn):
             yield server
-        finally:
-            over.set()
-            thread.join()
 
 
 @pytest.fixture

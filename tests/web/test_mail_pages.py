@@ -1,7 +1,6 @@
 """The mail server and the notifications in the browser, with a notifier and real mail servers."""
 
 import base64
-import threading
 from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
@@ -13,15 +12,11 @@ from common import seal
 from common.db import Connection
 from daemons.notifier.notifier import Notifier
 from simulators.mail.server import PASSWORD, USER, Mailbox, serving
+from tests.quiet import working
 from tests.web.browser import Browser
 from webui.views.mail import addresses
 
 PAGE, GENERAL = "/settings/mail", "/settings/general"
-
-
-class _Life:
-    def doing(self, what: str) -> None:
-        """Say nothing."""
 
 
 @pytest.fixture
@@ -36,17 +31,8 @@ def notifier(
     (tmp_path / "mail.key").write_text(base64.b64encode(private).decode())
     monkeypatch.setenv("CREDENTIALS_DIRECTORY", str(tmp_path))
     db.execute("INSERT INTO sealing_key (name, public_key) VALUES ('mail', %s)", [public])
-    working, over = Notifier(connect_as("notifier")), threading.Event()
-
-    def work() -> None:
-        while not over.wait(0.02):
-            working.step(_Life())  # type: ignore[arg-type]
-
-    thread = threading.Thread(target=work)
-    thread.start()
-    yield
-    over.set()
-    thread.join()
+    with working(Notifier(connect_as("notifier")).step):
+        yield
 
 
 def test_a_server_is_saved_once_it_was_tried(
