@@ -21,7 +21,7 @@ EXPIRING = (
     " t.parties)) AS held FROM recording r LEFT JOIN recording_audio a ON a.recording_id = r.id"
     " CROSS JOIN LATERAL (SELECT CASE WHEN c.texts THEN digits(r.caller) END AS caller,"
     " CASE WHEN c.texts THEN digits(r.callee) END AS callee,"
-    " CASE WHEN c.texts THEN plain(r.caller || ' ' || r.callee) END AS parties"
+    " CASE WHEN c.texts THEN r.parties END AS parties"
     " FROM (SELECT (SELECT count(*) FROM legal_hold h WHERE h.released_at IS NULL"
     " AND (h.number IS NOT NULL OR h.party IS NOT NULL)"
     " AND (h.company_id IS NULL OR h.company_id = %(company)s)) > 0 AS texts) c OFFSET 0) t"

@@ -68,6 +68,13 @@ def verify(password_hash: str | None, password: str) -> bool:
     return password_hash is not None
 
 
+def encoded(secret: str) -> str:
+    """Return the hash of a secret that need not be a good password, such as a code."""
+    with _AT_ONCE:
+        hashed: str = _HASHER.hash(secret)
+    return hashed
+
+
 def set_password(db: Connection, name: str, password: str) -> None:
     """Give an administrator a password and end that account's sessions. Raises WeakPassword."""
     check(password)

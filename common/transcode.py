@@ -69,6 +69,18 @@ def rendition(audio: AudioFacts, read: Read) -> Rendition:
     return _Original("application/octet-stream", read, audio.audio_size)
 
 
+def wav(audio: AudioFacts, seconds: float, read: Read) -> Rendition:
+    """Return an audio file as WAV where its codec is known, `seconds` long where it is MP3.
+
+    Of MP3 each range is decoded from the beginning on: this is for files that are taken along.
+    """
+    plain = rendition(audio, read)
+    if audio.codec != "mp3":
+        return plain
+    frames = round(seconds * audio.sample_rate)
+    return _Wav(_Mp3(plain, frames * audio.channels * 2, audio), audio)
+
+
 class _Original:
     """The bytes as they are."""
 
@@ -165,6 +177,33 @@ class _Gsm:
             for chunk in chunks:
                 yield from decoder.feed(chunk)
             yield from decoder.finish()
+
+
+class _Mp3:
+    """MP3, decoded from its beginning; the length is what the archiver found."""
+
+    def __init__(self, mp3: Rendition, size: int, audio: AudioFacts) -> None:
+        self._mp3 = mp3
+        self._audio = audio
+        self.size = size
+
+    def read(self, start: int, stop: int) -> Generator[bytes, None, None]:
+        with closing(self._decode()) as pieces:
+            yield from _cut(pieces, start, stop - start)
+
+    def _decode(self) -> Generator[bytes, None, None]:
+        length = 0
+        with Decoder("mp3", self._audio.channels, self._audio.sample_rate) as decoder:
+            for chunk in self._mp3.read_range(0, self._mp3.size):
+                for piece in decoder.feed(chunk):
+                    length += len(piece)
+                    yield piece
+            for piece in decoder.finish():
+                length += len(piece)
+                yield piece
+        missing = self.size - length  # some decoders leave out the silence that encoders add
+        if 0 < missing <= self._audio.sample_rate * self._audio.channels:
+            yield bytes(missing)
 
 
 def wav_header(channels: int, sample_rate: int, size: int) -> bytes:

@@ -1,6 +1,7 @@
-"""The web UI: pages for administrators, rendered on the server; it plays what is archived.
+"""The web UI: pages for administrators and users, rendered here; it plays what is archived.
 
-Reads the tables of the daemons, writes only sessions, the audit log and commands in the outbox.
+Reads the tables of the daemons; writes settings, sessions, notes, links, mail, the audit log, and
+commands in the outbox.
 """
 
 from flask import Flask, Response, g
@@ -21,14 +22,18 @@ from webui.views import (
     holds,
     home,
     licence,
+    links,
+    listen,
     login,
     mail,
     media,
+    notes,
     pbx,
     pbx_add,
     pbx_settings,
     recording,
     retention,
+    search,
     system,
 )
 
@@ -69,7 +74,7 @@ def create_app(settings: Settings | None = None, master_key: bytes | None = None
     blueprints = (
         assets, login, home, pbx, pbx_add, pbx_settings, companies, company, company_settings,
         recording, media, account, administrators, audit, licence, mail, holds, retention,
-        system,
+        system, search, notes, links, listen,
     )  # fmt: skip
     for routes in dict.fromkeys(views.routes for views in blueprints):
         app.register_blueprint(routes)

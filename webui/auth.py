@@ -9,6 +9,7 @@ import hmac
 import ipaddress
 import math
 import secrets
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
 from uuid import UUID
@@ -20,8 +21,9 @@ from common import passwords
 from common.db import Connection
 from common.errors import CallStashError
 from webui import factor
-from webui.policy import Policy, allows
+from webui.policy import USER, Policy, allows
 from webui.queries import accounts, licences
+from webui.scope import EVERYTHING, Scope
 from webui.settings import connection, shared
 
 COOKIE = "__Host-callstash"
@@ -46,15 +48,18 @@ class Throttled(LoginRefused):
 
 @dataclass(frozen=True)
 class User:
-    """Who is logged in."""
+    """Who is logged in, and whose calls they find; `account` is what the audit log calls them."""
 
     account: str
+    name: str
+    role: str
     token_sha256: bytes
     session: UUID
+    scope: Scope
 
     def may(self, policy: Policy) -> bool:
         """Say whether this user may use routes with this policy."""
-        return allows(policy, self.account)
+        return allows(policy, self.role)
 
 
 def address() -> str | None:
@@ -111,10 +116,22 @@ def user() -> User | None:
     """Return who is logged in."""
     if "user" not in g:
         found = session()
-        is_open = found is not None and found.step == "open"
-        g.user = User(found.account, found.token_sha256, found.id) if found and is_open else None
+        g.user = _logged_in(found) if found is not None and found.step == "open" else None
     known: User | None = g.user
     return known
+
+
+def _logged_in(found: accounts.Session) -> User:
+    is_user = found.user_id is not None
+    scope = Scope(user_id=found.user_id, companies=tuple(found.hears)) if is_user else EVERYTHING
+    role = USER if is_user else found.account
+    return User(found.account, found.name, role, found.token_sha256, found.id, scope)
+
+
+def scope() -> Scope:
+    """Return whose calls this request may find; none where nobody is logged in."""
+    known = user()
+    return known.scope if known else Scope()
 
 
 def account() -> str:
@@ -171,7 +188,9 @@ def enforce() -> BaseResponse | None:
     ):
         abort(403, "This form is too old. Go back, reload the page, and send it again.")
     known = user() if needed is not Policy.PUBLIC else None
-    if not isinstance(needed, Policy) or not allows(needed, known.account if known else None):
+    if request.endpoint == "home.page" and known and known.role == USER:
+        return redirect(url_for("search.page"), 303)
+    if not isinstance(needed, Policy) or not allows(needed, known.role if known else None):
         abort(403, "Your account may not do this.")
     return None
 
@@ -224,15 +243,33 @@ def log_in(db: Connection, name: str, password: str) -> str:
 
 def begin(db: Connection, name: str, step: str = "open") -> None:
     """Give this browser a new session in place of the one that it has, inside a transaction."""
+    _renew(db)
+    accounts.begin_session(db, _hash(g.token), name, address(), step, _agent())
+    if step == "open":
+        accounts.forget_failures(db, name)
+        accounts.note(db, name, "login", "", address())
+
+
+def begin_user(db: Connection, user_id: int, hears: Sequence[int]) -> None:
+    """Give this browser a new session of a PBX user, inside a transaction."""
+    _renew(db)
+    accounts.begin_user_session(db, _hash(g.token), user_id, hears, address(), _agent())
+    g.pop("session", None)
+    g.pop("user", None)
+    known = user()
+    assert known is not None
+    accounts.note(db, known.account, "login", "", address(), name=known.name, hears=list(hears))
+
+
+def _renew(db: Connection) -> None:
     settings = shared().settings
     accounts.end_session(db, _hash(request.cookies.get(COOKIE, "")))
     g.token, g.new_token = secrets.token_urlsafe(32), True
     accounts.purge(db, settings.session_idle_minutes, settings.session_hours)
-    agent = request.headers.get("User-Agent", "").replace("\0", "")[:200]
-    accounts.begin_session(db, _hash(g.token), name, address(), step, agent)
-    if step == "open":
-        accounts.forget_failures(db, name)
-        accounts.note(db, name, "login", "", address())
+
+
+def _agent() -> str:
+    return request.headers.get("User-Agent", "").replace("\0", "")[:200]
 
 
 def finish_code(db: Connection, name: str, code: str, now: float) -> None:

@@ -5,6 +5,7 @@ kept, passwords and tokens apart.
 """
 
 from collections.abc import Collection, Mapping
+from datetime import UTC, date, datetime, time, timedelta, tzinfo
 
 from flask import request
 
@@ -58,6 +59,18 @@ class Form:
             return int(value)
         self.fail(field, f"Enter a whole number from {least} to {most}.")
         return least
+
+    def day(self, field: str, zone: tzinfo | None, days: int = 0) -> datetime | None:
+        """Return the instant at which a day begins in a zone, `days` later; None: none is given."""
+        text = self.text(field, longest=10)
+        if not text:
+            return None
+        try:
+            day = date.fromisoformat(text) + timedelta(days=days)
+            return datetime.combine(day, time(), tzinfo=zone).astimezone(UTC)
+        except (ValueError, OverflowError):
+            self.fail(field, "Enter a day, such as 2026-03-31.")
+            return None
 
     def flag(self, field: str) -> bool:
         """Return whether a box is ticked."""

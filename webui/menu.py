@@ -8,6 +8,8 @@ from webui.policy import allows
 
 MAIN = (
     ("Home", "home.page"),
+    ("Calls", "search.page"),
+    ("Links", "links.page"),
     ("Companies", "companies.page"),
     ("Legal holds", "holds.page"),
     ("Audit log", "audit.page"),
@@ -34,7 +36,7 @@ class Entry:
 def may(endpoint: str) -> bool:
     """Say whether the one who is logged in may open a page; false where there is no such page."""
     view, user = current_app.view_functions.get(endpoint), g.get("user")
-    return view is not None and user is not None and allows(view.policy, user.account)  # type: ignore[attr-defined]
+    return view is not None and user is not None and allows(view.policy, user.role)  # type: ignore[attr-defined]
 
 
 def entries(lines: tuple[tuple[str, str], ...]) -> list[Entry]:

@@ -82,7 +82,7 @@ def check(
     """
     try:
         accepted = form.values.get("fingerprint", "")
-        return _within(lambda: _ask(address, token, zone, pinned, accepted))
+        return within(lambda: _ask(address, token, zone, pinned, accepted))
     except (WrongToken, NoPermission) as error:
         form.fail("token", f"{error}.")
     except (PbxError, ConfigError) as error:
@@ -92,7 +92,7 @@ def check(
 
 def look(address: str, accepted: str = "") -> Shown:
     """Return the certificate that a PBX shows now. Raises ConfigError, Unreachable."""
-    return _within(lambda: _shown(pbx.fetch_certificate(address), accepted))
+    return within(lambda: _shown(pbx.fetch_certificate(address), accepted))
 
 
 def _ask(
@@ -129,7 +129,7 @@ def _shown(pem: str, accepted: str) -> Shown:
     return Shown(pem, fingerprint, subject[:300], issuer[:300], begins, ends, is_in_force, replaced)
 
 
-def _within(do: Callable[[], T]) -> T:
+def within(do: Callable[[], T]) -> T:
     """Do it in a thread, which is left to its own end where it takes too long."""
     threads = ThreadPoolExecutor(1)
     try:

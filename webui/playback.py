@@ -88,12 +88,19 @@ class Opened:
 
     def rendition(self) -> Source:
         """Return the recording as every browser can play it."""
+        return transcode.rendition(self._facts, self.read_range)
+
+    def wav(self) -> Source:
+        """Return the recording as a file that every program can play."""
+        return transcode.wav(self._facts, self.row.seconds, self.read_range)
+
+    @property
+    def _facts(self) -> transcode.AudioFacts:
         row = self.row
-        facts = transcode.AudioFacts(
+        return transcode.AudioFacts(
             row.mime, row.codec, row.channels, row.sample_rate,
             row.data_offset, row.data_size, row.audio_size,
         )  # fmt: skip
-        return transcode.rendition(facts, self.read_range)
 
     def peaks(self) -> bytes | None:
         """Return the waveform; None where the codec could not be read. Raises ArchiveError."""

@@ -1,6 +1,6 @@
 """Who may do what: each route names its policy; with one that names none nothing starts.
 
-The table here is the only place that says which account may do what.
+The table here is the only place that says which role may do what.
 """
 
 from collections.abc import Callable
@@ -19,20 +19,23 @@ class Policy(Enum):
     OWN = auto()  # to look after one's own account
     SEE = auto()  # to read settings, states and lists of calls
     MANAGE = auto()  # to change or start something
-    HEAR = auto()  # anything that comes from the sound of a recording
+    FIND = auto()  # to find calls: which, the scope of the session says
+    HEAR = auto()  # anything that comes from the sound of a call that one finds
 
 
-_ACCOUNTS = {
+USER = "user"  # the role of all PBX users; those of administrators are the names of their accounts
+_ROLES = {
     Policy.OWN: frozenset({"sysadmin", "admin"}),
     Policy.SEE: frozenset({"sysadmin", "admin"}),
     Policy.MANAGE: frozenset({"sysadmin"}),
-    Policy.HEAR: frozenset({"sysadmin"}),
+    Policy.FIND: frozenset({"sysadmin", "admin", USER}),
+    Policy.HEAR: frozenset({"sysadmin", USER}),
 }
 
 
-def allows(policy: Policy, account: str | None) -> bool:
-    """Say whether an account (None: nobody is logged in) may use routes with this policy."""
-    return policy is Policy.PUBLIC or account in _ACCOUNTS[policy]
+def allows(policy: Policy, role: str | None) -> bool:
+    """Say whether somebody in a role (None: not logged in) may use routes with this policy."""
+    return policy is Policy.PUBLIC or role in _ROLES[policy]
 
 
 def requires(policy: Policy, *, page: bool = True) -> Callable[[View], View]:

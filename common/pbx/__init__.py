@@ -80,14 +80,16 @@ class Owner:
 
 @dataclass(frozen=True)
 class RemoteUser:
-    """A PBX user who has just logged in with their own password."""
+    """A PBX user who has just logged in with their own password; names of the companies that they
+    manage, and of those of which they may hear all calls.
+    """
 
     id: str
     login: str
     name: str
     home: str
     companies: tuple[str, ...]
-    hears_company_calls: bool
+    hears: tuple[str, ...]
 
 
 class Connector(Protocol):
@@ -119,6 +121,9 @@ class Connector(Protocol):
 
     def owners(self, numbers: Sequence[str]) -> dict[str, Owner]:
         """Return whom these extensions belong to; unknown ones are left out."""
+
+    def names(self, user_ids: Sequence[str]) -> dict[str, str]:
+        """Return what these users are called; unknown ones are left out."""
 
     def authenticate(self, login: str, password: str) -> RemoteUser:
         """Check an end user's password. Raises WrongLogin."""

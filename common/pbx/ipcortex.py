@@ -132,6 +132,21 @@ class IPCortex:
             if isinstance(row, dict) and {"virt_exten", "owner", "company"} <= row.keys()
         }
 
+    def names(self, user_ids: Sequence[str]) -> dict[str, str]:
+        """Return what these users are called; unknown ones are left out."""
+        body = {
+            "type": "user",
+            "scope": {"id": [int(user) if user.isascii() and user.isdigit() else user
+                             for user in user_ids]},
+            "columns": ["id", "name"],
+            "auth": self._auth,
+        }  # fmt: skip
+        return {
+            str(row["id"]): tidy(row["name"])
+            for row in self._values("/rest/ops/read", body)
+            if isinstance(row, dict) and {"id", "name"} <= row.keys()
+        }
+
     def authenticate(self, login: str, password: str) -> RemoteUser:
         """Check an end user's password. Raises WrongLogin."""
         auth = {"type": "auth", "username": login, "password": password}
@@ -147,13 +162,16 @@ class IPCortex:
                     {"Cookie": f"{COOKIE}={tidy(session)}"},
                 )
         companies = tuple(_names(user))
+        number = tidy(user.get("id", ""))
+        if not number:
+            raise ProtocolError(f"{self._host}: the PBX does not say who logged in")
         return RemoteUser(
-            id=str(user.get("id", "")),
-            login=str(user.get("login", login)),
+            id=number,
+            login=tidy(user.get("login", login)),
             name=tidy(user.get("name", "")),
             home=str(user.get("home", "")),
             companies=companies,
-            hears_company_calls=HEAR_COMPANY in _perms(user) and bool(companies),
+            hears=_heard(user, companies),
         )
 
     def _user(self, body: dict[str, Any]) -> dict[str, Any]:
@@ -210,6 +228,15 @@ class IPCortex:
 def _perms(user: dict[str, Any]) -> list[str]:
     perms = user.get("perms")
     return [str(name) for name, value in perms.items() if value] if isinstance(perms, dict) else []
+
+
+def _heard(user: dict[str, Any], companies: tuple[str, ...]) -> tuple[str, ...]:
+    """Return the companies that a permission is for: "yes" is all of theirs, else it names one."""
+    perms = user.get("perms")
+    value = perms.get(HEAR_COMPANY) if isinstance(perms, dict) else None
+    if value in ("yes", True):
+        return companies
+    return tuple(company for company in companies if company == value)
 
 
 def _names(user: dict[str, Any]) -> list[str]:

@@ -1,4 +1,8 @@
 -- The sum of the migrations, written by './dev schema': to read, never to apply.
+CREATE EXTENSION IF NOT EXISTS btree_gin WITH SCHEMA public;
+
+COMMENT ON EXTENSION btree_gin IS 'support for indexing common datatypes in GIN';
+
 CREATE EXTENSION IF NOT EXISTS pg_trgm WITH SCHEMA public;
 
 COMMENT ON EXTENSION pg_trgm IS 'text similarity measurement and index searching based on trigrams';
@@ -107,7 +111,7 @@ CREATE FUNCTION public.covers(h public.legal_hold, company integer, started time
     LANGUAGE sql IMMUTABLE PARALLEL SAFE
     RETURN ((((h).company_id IS NULL) OR ((h).company_id = company)) AND (((h).since IS NULL) OR (started >= (h).since)) AND (((h).until IS NULL) OR (started < (h).until)) AND (((h).number IS NULL) OR public.same_number((h).number, caller) OR public.same_number((h).number, callee)) AND (((h).party IS NULL) OR (strpos(parties, (h).party) > 0)));
 
-COMMENT ON FUNCTION public.covers(h public.legal_hold, company integer, started timestamp with time zone, caller text, callee text, parties text) IS 'The one definition of what a hold covers; when in doubt it does. Takes of a recording company_id, started_at, digits(caller), digits(callee) and plain(caller || '' '' || callee).';
+COMMENT ON FUNCTION public.covers(h public.legal_hold, company integer, started timestamp with time zone, caller text, callee text, parties text) IS 'The one definition of what a hold covers; when in doubt it does. Takes of a recording company_id, started_at, digits(caller), digits(callee) and parties.';
 
 CREATE FUNCTION public.digits(text) RETURNS text
     LANGUAGE sql IMMUTABLE STRICT PARALLEL SAFE
@@ -171,6 +175,31 @@ CREATE TABLE public.box (
 );
 
 COMMENT ON TABLE public.box IS 'The identity of this CallStash, to which its licence is bound. Never changed.';
+
+CREATE TABLE public.call_note (
+    id bigint NOT NULL,
+    recording_id uuid NOT NULL,
+    second double precision NOT NULL,
+    body text NOT NULL,
+    author text NOT NULL,
+    author_name text NOT NULL,
+    written_at timestamp with time zone DEFAULT now() NOT NULL,
+    CONSTRAINT call_note_body_check CHECK (((body <> ''::text) AND (length(body) <= 2000))),
+    CONSTRAINT call_note_second_check CHECK ((second >= (0)::double precision))
+);
+
+COMMENT ON TABLE public.call_note IS 'What people wrote on a call, at a second in it. Never changed, only removed by its author. Owner: the web UI.';
+
+COMMENT ON COLUMN public.call_note.author IS 'As in the audit log.';
+
+ALTER TABLE public.call_note ALTER COLUMN id ADD GENERATED ALWAYS AS IDENTITY (
+    SEQUENCE NAME public.call_note_id_seq
+    START WITH 1
+    INCREMENT BY 1
+    NO MINVALUE
+    NO MAXVALUE
+    CACHE 1
+);
 
 CREATE TABLE public.command (
     id uuid DEFAULT gen_random_uuid() NOT NULL,
@@ -313,6 +342,19 @@ CREATE TABLE public.disk_sample (
 
 COMMENT ON TABLE public.disk_sample IS 'Bytes in use at the end of each day, for the forecast. Owner: the housekeeper.';
 
+CREATE TABLE public.extension_owner (
+    company_id integer NOT NULL,
+    extension text NOT NULL,
+    since timestamp with time zone NOT NULL,
+    until timestamp with time zone NOT NULL,
+    user_id integer,
+    CONSTRAINT extension_owner_check CHECK ((since <= until))
+);
+
+COMMENT ON TABLE public.extension_owner IS 'Whose an extension was, from the first to the last time that the PBX said so. Owner: the poller.';
+
+COMMENT ON COLUMN public.extension_owner.user_id IS 'Null: nobody''s.';
+
 CREATE TABLE public.general_settings (
     single boolean DEFAULT true NOT NULL,
     sender text DEFAULT ''::text NOT NULL,
@@ -365,6 +407,61 @@ COMMENT ON COLUMN public.licence.document IS 'As the vendor signed it; the other
 
 COMMENT ON COLUMN public.licence.error IS 'Why the last refresh failed, in words. It changes nothing else.';
 
+CREATE TABLE public.link (
+    id integer NOT NULL,
+    token_sha256 bytea NOT NULL,
+    recording_id uuid NOT NULL,
+    sender text NOT NULL,
+    sender_name text NOT NULL,
+    recipient text NOT NULL,
+    message text DEFAULT ''::text NOT NULL,
+    mail_id uuid NOT NULL,
+    created_at timestamp with time zone DEFAULT now() NOT NULL,
+    expires_at timestamp with time zone NOT NULL,
+    most_plays integer,
+    plays integer DEFAULT 0 NOT NULL,
+    code_hash text,
+    code_failures integer DEFAULT 0 NOT NULL,
+    revoked_at timestamp with time zone,
+    revoked_by text,
+    CONSTRAINT link_check CHECK (((expires_at > created_at) AND (expires_at <= (created_at + '72:00:00'::interval)))),
+    CONSTRAINT link_check1 CHECK ((plays <= most_plays)),
+    CONSTRAINT link_check2 CHECK (((revoked_at IS NULL) = (revoked_by IS NULL))),
+    CONSTRAINT link_message_check CHECK ((length(message) <= 2000)),
+    CONSTRAINT link_most_plays_check CHECK ((most_plays > 0)),
+    CONSTRAINT link_token_sha256_check CHECK ((length(token_sha256) = 32))
+);
+
+COMMENT ON TABLE public.link IS 'Links that let somebody without an account hear one recording for a while. The mail holds the token, this table only its hash. Owner: the web UI.';
+
+COMMENT ON COLUMN public.link.sender IS 'As in the audit log.';
+
+COMMENT ON COLUMN public.link.plays IS 'How often it was opened, which is what most_plays limits.';
+
+COMMENT ON COLUMN public.link.code_hash IS 'Argon2id of a code that the recipient must enter, which works once; null: none, or used.';
+
+ALTER TABLE public.link ALTER COLUMN id ADD GENERATED ALWAYS AS IDENTITY (
+    SEQUENCE NAME public.link_id_seq
+    START WITH 1
+    INCREMENT BY 1
+    NO MINVALUE
+    NO MAXVALUE
+    CACHE 1
+);
+
+CREATE TABLE public.link_visit (
+    link_id integer NOT NULL,
+    token_sha256 bytea NOT NULL,
+    opened_at timestamp with time zone DEFAULT now() NOT NULL,
+    until timestamp with time zone NOT NULL,
+    address inet,
+    user_agent text DEFAULT ''::text NOT NULL,
+    CONSTRAINT link_visit_token_sha256_check CHECK ((length(token_sha256) = 32)),
+    CONSTRAINT link_visit_user_agent_check CHECK ((length(user_agent) <= 200))
+);
+
+COMMENT ON TABLE public.link_visit IS 'Browsers that opened a link, by the hash of their token, and how long each may play. Owner: the web UI.';
+
 CREATE TABLE public.login_failure (
     id bigint NOT NULL,
     at timestamp with time zone DEFAULT now() NOT NULL,
@@ -382,6 +479,28 @@ ALTER TABLE public.login_failure ALTER COLUMN id ADD GENERATED ALWAYS AS IDENTIT
     NO MAXVALUE
     CACHE 1
 );
+
+CREATE TABLE public.mail (
+    id uuid DEFAULT gen_random_uuid() NOT NULL,
+    kind text NOT NULL,
+    recipient text NOT NULL,
+    sealed bytea,
+    created_at timestamp with time zone DEFAULT now() NOT NULL,
+    expires_at timestamp with time zone NOT NULL,
+    attempts integer DEFAULT 0 NOT NULL,
+    next_try_at timestamp with time zone DEFAULT now(),
+    sent_at timestamp with time zone,
+    refused_at timestamp with time zone,
+    error text,
+    CONSTRAINT mail_check CHECK ((num_nonnulls(next_try_at, sent_at, refused_at) = 1)),
+    CONSTRAINT mail_check1 CHECK (((sealed IS NULL) = (next_try_at IS NULL)))
+);
+
+COMMENT ON TABLE public.mail IS 'Mail to one recipient each. Any process inserts; owner: the notifier, which sends it.';
+
+COMMENT ON COLUMN public.mail.sealed IS 'What it says, as JSON, sealed to the key "mail", context = mail, id; gone when it is sent or given up.';
+
+COMMENT ON COLUMN public.mail.expires_at IS 'When it is of no more use, and given up.';
 
 CREATE TABLE public.mail_server (
     single boolean DEFAULT true NOT NULL,
@@ -414,6 +533,13 @@ CREATE TABLE public.outbox (
 COMMENT ON TABLE public.outbox IS 'Messages committed with the change they announce. Any process inserts and relays.';
 
 COMMENT ON COLUMN public.outbox.refused_at IS 'No queue was bound to the topic: parked, an operator must look.';
+
+CREATE TABLE public.ownership_due (
+    recording_id uuid NOT NULL,
+    company_id integer NOT NULL
+);
+
+COMMENT ON TABLE public.ownership_due IS 'Recordings of which the PBX has yet to say whose extensions took part. Owner: the poller.';
 
 CREATE TABLE public.pbx (
     id integer NOT NULL,
@@ -464,6 +590,28 @@ COMMENT ON TABLE public.pbx_contact IS 'Pause between the archivers and a PBX th
 ALTER TABLE public.pbx ALTER COLUMN id ADD GENERATED BY DEFAULT AS IDENTITY (
     SEQUENCE NAME public.pbx_id_seq
     START WITH 10
+    INCREMENT BY 1
+    NO MINVALUE
+    NO MAXVALUE
+    CACHE 1
+);
+
+CREATE TABLE public.pbx_user (
+    id integer NOT NULL,
+    pbx_id integer NOT NULL,
+    remote_id text NOT NULL,
+    login text DEFAULT ''::text NOT NULL,
+    name text DEFAULT ''::text NOT NULL,
+    CONSTRAINT pbx_user_remote_id_check CHECK ((remote_id <> ''::text))
+);
+
+COMMENT ON TABLE public.pbx_user IS 'Users of the PBXs: those who own extensions, and those who have logged in. Owner: the poller; the web UI at each login.';
+
+COMMENT ON COLUMN public.pbx_user.remote_id IS 'The PBX''s own id of the user; login and name may change.';
+
+ALTER TABLE public.pbx_user ALTER COLUMN id ADD GENERATED ALWAYS AS IDENTITY (
+    SEQUENCE NAME public.pbx_user_id_seq
+    START WITH 1
     INCREMENT BY 1
     NO MINVALUE
     NO MAXVALUE
@@ -556,6 +704,9 @@ CREATE TABLE public.recording (
     seen_size bigint,
     seen_times smallint DEFAULT 0 NOT NULL,
     stored_at timestamp with time zone,
+    caller_name text DEFAULT ''::text NOT NULL,
+    callee_name text DEFAULT ''::text NOT NULL,
+    parties text GENERATED ALWAYS AS (public.plain(((((((caller || ' '::text) || callee) || ' '::text) || caller_name) || ' '::text) || callee_name))) STORED NOT NULL,
     CONSTRAINT recording_check CHECK (((state <> 'listed'::public.recording_state) OR (next_try_at IS NOT NULL))),
     CONSTRAINT recording_check1 CHECK (((state <> 'gone'::public.recording_state) OR (next_try_at IS NULL))),
     CONSTRAINT recording_check2 CHECK (((state = 'stored'::public.recording_state) = (stored_at IS NOT NULL))),
@@ -579,6 +730,10 @@ COMMENT ON COLUMN public.recording.next_try_at IS 'When to fetch it; null: nothi
 COMMENT ON COLUMN public.recording.waiting IS 'Why the last attempt did not store it; last_error says so in words.';
 
 COMMENT ON COLUMN public.recording.seen_size IS 'Bytes that the last attempt got where they differ from what is listed, and how many attempts in a row got just these.';
+
+COMMENT ON COLUMN public.recording.caller_name IS 'Name of the user whose extension it was, like callee_name; empty: not known.';
+
+COMMENT ON COLUMN public.recording.parties IS 'What the call is found by.';
 
 CREATE TABLE public.recording_audio (
     recording_id uuid NOT NULL,
@@ -614,6 +769,14 @@ COMMENT ON COLUMN public.recording_audio.data_offset IS 'Where in the audio file
 
 COMMENT ON COLUMN public.recording_audio.peaks IS 'Waveform, encrypted under the same content key; null: the codec could not be read.';
 
+CREATE TABLE public.recording_owner (
+    recording_id uuid NOT NULL,
+    user_id integer NOT NULL,
+    started_at timestamp with time zone NOT NULL
+);
+
+COMMENT ON TABLE public.recording_owner IS 'Users whose own call it is, because an extension that took part was theirs. Decided once. Owner: the poller.';
+
 CREATE TABLE public.schema_migration (
     version text NOT NULL,
     applied_at timestamp with time zone DEFAULT now() NOT NULL
@@ -631,7 +794,7 @@ COMMENT ON TABLE public.sealing_key IS 'X25519 public keys to which secrets in t
 
 CREATE TABLE public.session (
     token_sha256 bytea NOT NULL,
-    account text NOT NULL,
+    account text,
     created_at timestamp with time zone DEFAULT now() NOT NULL,
     seen_at timestamp with time zone DEFAULT now() NOT NULL,
     address inet,
@@ -639,6 +802,10 @@ CREATE TABLE public.session (
     id uuid DEFAULT gen_random_uuid() NOT NULL,
     step public.session_step DEFAULT 'open'::public.session_step NOT NULL,
     user_agent text DEFAULT ''::text NOT NULL,
+    user_id integer,
+    hears integer[] DEFAULT '{}'::integer[] NOT NULL,
+    CONSTRAINT session_check CHECK ((num_nonnulls(account, user_id) = 1)),
+    CONSTRAINT session_check1 CHECK (((user_id IS NOT NULL) OR (hears = '{}'::integer[]))),
     CONSTRAINT session_token_sha256_check CHECK ((length(token_sha256) = 32)),
     CONSTRAINT session_user_agent_check CHECK ((length(user_agent) <= 200))
 );
@@ -648,6 +815,10 @@ COMMENT ON TABLE public.session IS 'Logged-in browsers. The cookie holds the tok
 COMMENT ON COLUMN public.session.notice IS 'What the next page says once, such as that something was saved.';
 
 COMMENT ON COLUMN public.session.step IS 'What this browser has yet to do before it is logged in: set a password, or enter a code.';
+
+COMMENT ON COLUMN public.session.user_id IS 'A PBX user, where it is not an administrator''s.';
+
+COMMENT ON COLUMN public.session.hears IS 'Companies of which this user hears all calls, as the PBX said at the login.';
 
 CREATE TABLE public.unlink_pending (
     path text NOT NULL,
@@ -664,6 +835,9 @@ ALTER TABLE ONLY public.audit
 
 ALTER TABLE ONLY public.box
     ADD CONSTRAINT box_pkey PRIMARY KEY (single);
+
+ALTER TABLE ONLY public.call_note
+    ADD CONSTRAINT call_note_pkey PRIMARY KEY (id);
 
 ALTER TABLE ONLY public.command
     ADD CONSTRAINT command_pkey PRIMARY KEY (id);
@@ -701,6 +875,9 @@ ALTER TABLE ONLY public.disk
 ALTER TABLE ONLY public.disk_sample
     ADD CONSTRAINT disk_sample_pkey PRIMARY KEY (volume, day);
 
+ALTER TABLE ONLY public.extension_owner
+    ADD CONSTRAINT extension_owner_pkey PRIMARY KEY (company_id, extension, since);
+
 ALTER TABLE ONLY public.general_settings
     ADD CONSTRAINT general_settings_pkey PRIMARY KEY (single);
 
@@ -713,14 +890,29 @@ ALTER TABLE ONLY public.legal_hold
 ALTER TABLE ONLY public.licence
     ADD CONSTRAINT licence_pkey PRIMARY KEY (single);
 
+ALTER TABLE ONLY public.link
+    ADD CONSTRAINT link_pkey PRIMARY KEY (id);
+
+ALTER TABLE ONLY public.link
+    ADD CONSTRAINT link_token_sha256_key UNIQUE (token_sha256);
+
+ALTER TABLE ONLY public.link_visit
+    ADD CONSTRAINT link_visit_pkey PRIMARY KEY (link_id, token_sha256, opened_at);
+
 ALTER TABLE ONLY public.login_failure
     ADD CONSTRAINT login_failure_pkey PRIMARY KEY (id);
+
+ALTER TABLE ONLY public.mail
+    ADD CONSTRAINT mail_pkey PRIMARY KEY (id);
 
 ALTER TABLE ONLY public.mail_server
     ADD CONSTRAINT mail_server_pkey PRIMARY KEY (single);
 
 ALTER TABLE ONLY public.outbox
     ADD CONSTRAINT outbox_pkey PRIMARY KEY (id);
+
+ALTER TABLE ONLY public.ownership_due
+    ADD CONSTRAINT ownership_due_pkey PRIMARY KEY (recording_id);
 
 ALTER TABLE ONLY public.pbx_contact
     ADD CONSTRAINT pbx_contact_pkey PRIMARY KEY (pbx_id);
@@ -733,6 +925,12 @@ ALTER TABLE ONLY public.pbx
 
 ALTER TABLE ONLY public.pbx
     ADD CONSTRAINT pbx_url_key UNIQUE (url);
+
+ALTER TABLE ONLY public.pbx_user
+    ADD CONSTRAINT pbx_user_pbx_id_remote_id_key UNIQUE (pbx_id, remote_id);
+
+ALTER TABLE ONLY public.pbx_user
+    ADD CONSTRAINT pbx_user_pkey PRIMARY KEY (id);
 
 ALTER TABLE ONLY public.poll_company
     ADD CONSTRAINT poll_company_pkey PRIMARY KEY (poll_id, company_id);
@@ -751,6 +949,9 @@ ALTER TABLE ONLY public.recording_audio
 
 ALTER TABLE ONLY public.recording
     ADD CONSTRAINT recording_company_id_remote_id_key UNIQUE (company_id, remote_id);
+
+ALTER TABLE ONLY public.recording_owner
+    ADD CONSTRAINT recording_owner_pkey PRIMARY KEY (recording_id, user_id);
 
 ALTER TABLE ONLY public.recording
     ADD CONSTRAINT recording_pkey PRIMARY KEY (id);
@@ -782,6 +983,8 @@ CREATE INDEX audit_subject ON public.audit USING btree (subject, at, id);
 
 CREATE INDEX audit_text ON public.audit USING gin ((((subject || ' '::text) || (detail)::text)) public.gin_trgm_ops);
 
+CREATE INDEX call_note_recording ON public.call_note USING btree (recording_id, second, id);
+
 CREATE INDEX command_open ON public.command USING btree (daemon, asked_at) WHERE (answered_at IS NULL);
 
 CREATE UNIQUE INDEX company_key_current ON public.company_key USING btree (company_id) WHERE (retired_at IS NULL);
@@ -790,13 +993,21 @@ CREATE INDEX dead_letter_open ON public.dead_letter USING btree (id) WHERE (sett
 
 CREATE INDEX legal_hold_active ON public.legal_hold USING btree (company_id) WHERE (released_at IS NULL);
 
+CREATE INDEX link_recording ON public.link USING btree (recording_id);
+
+CREATE INDEX link_sender ON public.link USING btree (sender, id DESC);
+
 CREATE INDEX login_failure_address ON public.login_failure USING btree (address, at);
 
 CREATE INDEX login_failure_name ON public.login_failure USING btree (name, at);
 
+CREATE INDEX mail_due ON public.mail USING btree (next_try_at) WHERE (next_try_at IS NOT NULL);
+
 CREATE INDEX outbox_parked ON public.outbox USING btree (created_at) WHERE (refused_at IS NOT NULL);
 
 CREATE INDEX outbox_waiting ON public.outbox USING btree (created_at) WHERE ((sent_at IS NULL) AND (refused_at IS NULL));
+
+CREATE INDEX ownership_due_company ON public.ownership_due USING btree (company_id);
 
 CREATE INDEX poll_history ON public.poll USING btree (pbx_id, id DESC);
 
@@ -812,13 +1023,18 @@ CREATE INDEX recording_gone ON public.recording USING btree (listed_at) WHERE (s
 
 CREATE INDEX recording_newest ON public.recording USING btree (company_id, started_at DESC, id DESC);
 
-CREATE INDEX recording_parties ON public.recording USING gin (public.plain(((caller || ' '::text) || callee)) public.gin_trgm_ops);
+CREATE INDEX recording_owner_newest ON public.recording_owner USING btree (user_id, started_at DESC, recording_id DESC);
+
+CREATE INDEX recording_parties ON public.recording USING gin (company_id, parties public.gin_trgm_ops);
 
 CREATE INDEX recording_started ON public.recording USING btree (started_at DESC, id DESC);
 
 CREATE INDEX recording_unsettled ON public.recording USING btree (poll_id) WHERE (next_try_at IS NOT NULL);
 
 CREATE TRIGGER audit_append_only BEFORE DELETE OR UPDATE OR TRUNCATE ON public.audit FOR EACH STATEMENT EXECUTE FUNCTION public.refuse_change();
+
+ALTER TABLE ONLY public.call_note
+    ADD CONSTRAINT call_note_recording_id_fkey FOREIGN KEY (recording_id) REFERENCES public.recording(id);
 
 ALTER TABLE ONLY public.company_key
     ADD CONSTRAINT company_key_company_id_fkey FOREIGN KEY (company_id) REFERENCES public.company(id);
@@ -829,11 +1045,35 @@ ALTER TABLE ONLY public.company
 ALTER TABLE ONLY public.company_usage
     ADD CONSTRAINT company_usage_company_id_fkey FOREIGN KEY (company_id) REFERENCES public.company(id);
 
+ALTER TABLE ONLY public.extension_owner
+    ADD CONSTRAINT extension_owner_company_id_fkey FOREIGN KEY (company_id) REFERENCES public.company(id);
+
+ALTER TABLE ONLY public.extension_owner
+    ADD CONSTRAINT extension_owner_user_id_fkey FOREIGN KEY (user_id) REFERENCES public.pbx_user(id);
+
 ALTER TABLE ONLY public.legal_hold
     ADD CONSTRAINT legal_hold_company_id_fkey FOREIGN KEY (company_id) REFERENCES public.company(id);
 
+ALTER TABLE ONLY public.link
+    ADD CONSTRAINT link_mail_id_fkey FOREIGN KEY (mail_id) REFERENCES public.mail(id);
+
+ALTER TABLE ONLY public.link
+    ADD CONSTRAINT link_recording_id_fkey FOREIGN KEY (recording_id) REFERENCES public.recording(id);
+
+ALTER TABLE ONLY public.link_visit
+    ADD CONSTRAINT link_visit_link_id_fkey FOREIGN KEY (link_id) REFERENCES public.link(id);
+
+ALTER TABLE ONLY public.ownership_due
+    ADD CONSTRAINT ownership_due_company_id_fkey FOREIGN KEY (company_id) REFERENCES public.company(id);
+
+ALTER TABLE ONLY public.ownership_due
+    ADD CONSTRAINT ownership_due_recording_id_fkey FOREIGN KEY (recording_id) REFERENCES public.recording(id);
+
 ALTER TABLE ONLY public.pbx_contact
     ADD CONSTRAINT pbx_contact_pbx_id_fkey FOREIGN KEY (pbx_id) REFERENCES public.pbx(id);
+
+ALTER TABLE ONLY public.pbx_user
+    ADD CONSTRAINT pbx_user_pbx_id_fkey FOREIGN KEY (pbx_id) REFERENCES public.pbx(id);
 
 ALTER TABLE ONLY public.poll_company
     ADD CONSTRAINT poll_company_company_id_fkey FOREIGN KEY (company_id) REFERENCES public.company(id);
@@ -862,6 +1102,12 @@ ALTER TABLE ONLY public.recording_audio
 ALTER TABLE ONLY public.recording
     ADD CONSTRAINT recording_company_id_fkey FOREIGN KEY (company_id) REFERENCES public.company(id);
 
+ALTER TABLE ONLY public.recording_owner
+    ADD CONSTRAINT recording_owner_recording_id_fkey FOREIGN KEY (recording_id) REFERENCES public.recording(id);
+
+ALTER TABLE ONLY public.recording_owner
+    ADD CONSTRAINT recording_owner_user_id_fkey FOREIGN KEY (user_id) REFERENCES public.pbx_user(id);
+
 ALTER TABLE ONLY public.recording
     ADD CONSTRAINT recording_pbx_id_fkey FOREIGN KEY (pbx_id) REFERENCES public.pbx(id);
 
@@ -870,6 +1116,9 @@ ALTER TABLE ONLY public.recording
 
 ALTER TABLE ONLY public.session
     ADD CONSTRAINT session_account_fkey FOREIGN KEY (account) REFERENCES public.account(name) ON DELETE CASCADE;
+
+ALTER TABLE ONLY public.session
+    ADD CONSTRAINT session_user_id_fkey FOREIGN KEY (user_id) REFERENCES public.pbx_user(id);
 
 GRANT SELECT,INSERT ON TABLE public.legal_hold TO callstash_web;
 
@@ -938,6 +1187,18 @@ GRANT INSERT(address) ON TABLE public.audit TO callstash_notifier;
 GRANT SELECT ON TABLE public.box TO callstash_web;
 
 GRANT SELECT ON TABLE public.box TO callstash_housekeeper;
+
+GRANT SELECT,DELETE ON TABLE public.call_note TO callstash_web;
+
+GRANT INSERT(recording_id) ON TABLE public.call_note TO callstash_web;
+
+GRANT INSERT(second) ON TABLE public.call_note TO callstash_web;
+
+GRANT INSERT(body) ON TABLE public.call_note TO callstash_web;
+
+GRANT INSERT(author) ON TABLE public.call_note TO callstash_web;
+
+GRANT INSERT(author_name) ON TABLE public.call_note TO callstash_web;
 
 GRANT SELECT,INSERT ON TABLE public.command TO callstash_web;
 
@@ -1041,6 +1302,8 @@ GRANT SELECT,INSERT,DELETE,UPDATE ON TABLE public.disk_sample TO callstash_house
 
 GRANT SELECT ON TABLE public.disk_sample TO callstash_web;
 
+GRANT SELECT,INSERT,UPDATE ON TABLE public.extension_owner TO callstash_poller;
+
 GRANT SELECT,UPDATE ON TABLE public.general_settings TO callstash_web;
 
 GRANT SELECT ON TABLE public.general_settings TO callstash_notifier;
@@ -1057,7 +1320,43 @@ GRANT SELECT ON TABLE public.licence TO callstash_web;
 
 GRANT SELECT,INSERT,UPDATE ON TABLE public.licence TO callstash_housekeeper;
 
+GRANT SELECT,INSERT ON TABLE public.link TO callstash_web;
+
+GRANT UPDATE(plays) ON TABLE public.link TO callstash_web;
+
+GRANT UPDATE(code_hash) ON TABLE public.link TO callstash_web;
+
+GRANT UPDATE(code_failures) ON TABLE public.link TO callstash_web;
+
+GRANT UPDATE(revoked_at) ON TABLE public.link TO callstash_web;
+
+GRANT UPDATE(revoked_by) ON TABLE public.link TO callstash_web;
+
+GRANT SELECT,INSERT ON TABLE public.link_visit TO callstash_web;
+
 GRANT SELECT,INSERT,DELETE,UPDATE ON TABLE public.login_failure TO callstash_web;
+
+GRANT INSERT ON TABLE public.mail TO callstash_web;
+
+GRANT SELECT,INSERT,UPDATE ON TABLE public.mail TO callstash_notifier;
+
+GRANT SELECT(id) ON TABLE public.mail TO callstash_web;
+
+GRANT SELECT(kind) ON TABLE public.mail TO callstash_web;
+
+GRANT SELECT(recipient) ON TABLE public.mail TO callstash_web;
+
+GRANT SELECT(created_at) ON TABLE public.mail TO callstash_web;
+
+GRANT SELECT(attempts) ON TABLE public.mail TO callstash_web;
+
+GRANT SELECT(next_try_at) ON TABLE public.mail TO callstash_web;
+
+GRANT SELECT(sent_at) ON TABLE public.mail TO callstash_web;
+
+GRANT SELECT(refused_at) ON TABLE public.mail TO callstash_web;
+
+GRANT SELECT(error) ON TABLE public.mail TO callstash_web;
 
 GRANT INSERT,DELETE,UPDATE ON TABLE public.mail_server TO callstash_web;
 
@@ -1086,6 +1385,8 @@ GRANT SELECT,INSERT,UPDATE ON TABLE public.outbox TO callstash_web;
 GRANT SELECT,INSERT,UPDATE ON TABLE public.outbox TO callstash_housekeeper;
 
 GRANT SELECT,INSERT,UPDATE ON TABLE public.outbox TO callstash_notifier;
+
+GRANT SELECT,INSERT,DELETE ON TABLE public.ownership_due TO callstash_poller;
 
 GRANT SELECT ON TABLE public.pbx TO callstash_poller;
 
@@ -1135,6 +1436,16 @@ GRANT SELECT ON TABLE public.pbx_contact TO callstash_poller;
 
 GRANT SELECT ON TABLE public.pbx_contact TO callstash_web;
 
+GRANT SELECT,INSERT ON TABLE public.pbx_user TO callstash_poller;
+
+GRANT SELECT,INSERT ON TABLE public.pbx_user TO callstash_web;
+
+GRANT UPDATE(login) ON TABLE public.pbx_user TO callstash_web;
+
+GRANT UPDATE(name) ON TABLE public.pbx_user TO callstash_poller;
+
+GRANT UPDATE(name) ON TABLE public.pbx_user TO callstash_web;
+
 GRANT SELECT,INSERT,UPDATE ON TABLE public.poll TO callstash_poller;
 
 GRANT SELECT ON TABLE public.poll TO callstash_archiver;
@@ -1173,6 +1484,8 @@ GRANT UPDATE(state) ON TABLE public.recording TO callstash_archiver;
 
 GRANT UPDATE(duration) ON TABLE public.recording TO callstash_poller;
 
+GRANT UPDATE(direction) ON TABLE public.recording TO callstash_poller;
+
 GRANT UPDATE(listed_size) ON TABLE public.recording TO callstash_poller;
 
 GRANT UPDATE(next_try_at) ON TABLE public.recording TO callstash_poller;
@@ -1193,11 +1506,19 @@ GRANT UPDATE(seen_times) ON TABLE public.recording TO callstash_archiver;
 
 GRANT UPDATE(stored_at) ON TABLE public.recording TO callstash_archiver;
 
+GRANT UPDATE(caller_name) ON TABLE public.recording TO callstash_poller;
+
+GRANT UPDATE(callee_name) ON TABLE public.recording TO callstash_poller;
+
 GRANT SELECT ON TABLE public.recording_audio TO callstash_web;
 
 GRANT SELECT,INSERT,UPDATE ON TABLE public.recording_audio TO callstash_archiver;
 
 GRANT SELECT ON TABLE public.recording_audio TO callstash_housekeeper;
+
+GRANT SELECT,INSERT ON TABLE public.recording_owner TO callstash_poller;
+
+GRANT SELECT ON TABLE public.recording_owner TO callstash_web;
 
 GRANT SELECT ON TABLE public.schema_migration TO callstash_poller;
 

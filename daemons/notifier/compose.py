@@ -38,11 +38,18 @@ def mail(
     message["Message-ID"] = f"<{identity}@{host}>"
     message["Auto-Submitted"] = "auto-generated"  # RFC 3834
     message.set_content("\n\n".join([*paragraphs, f"-- \nCallStash on {host}"]) + "\n")
-    html = "\n".join(f"<p>{escape(paragraph)}</p>" for paragraph in paragraphs)
+    html = "\n".join(f"<p>{_marked(paragraph)}</p>" for paragraph in paragraphs)
     message.add_alternative(
         PAGE.format(title=escape(title), paragraphs=html, host=escape(host)), subtype="html"
     )
     return message
+
+
+def _marked(paragraph: str) -> str:
+    text = escape(paragraph)
+    if paragraph.startswith(("https://", "http://")) and not any(map(str.isspace, paragraph)):
+        return f'<a href="{text}">{text}</a>'
+    return text.replace("\n", "<br>\n")
 
 
 def test_mail(

@@ -14,6 +14,7 @@ from common.db import Connection
 from common.errors import CallStashError
 from common.messages import NotifierAnswer
 from daemons.notifier import compose, queries, smtp
+from daemons.notifier.outgoing import Outgoing, Sending
 
 log = logging.getLogger(__name__)
 
@@ -35,12 +36,13 @@ class Notifier:
         self._db = db
         self._now = now
         self._key = keys.load_credential("mail.key")
+        self._outgoing = Outgoing(db, self._key, now, self._sending)
 
     def on_answer(self, _message: NotifierAnswer) -> None:
         """Wake up: the step does the command."""
 
     def step(self, life: Life) -> bool:
-        """Do the commands that wait."""
+        """Do the commands that wait, and send a mail that is due."""
         for command in commands.waiting(self._db, "notifier"):
             life.doing("talking to the mail server")
             try:
@@ -50,6 +52,8 @@ class Notifier:
                 commands.answer(self._db, command.id, False, str(error))
             else:
                 commands.answer(self._db, command.id, True, said)
+        if self._outgoing.step(life):
+            return True
         life.doing("waiting for something to tell")
         return False
 
@@ -77,6 +81,13 @@ class Notifier:
         )
         smtp.send(self._server(vars(saved), saved.password_sealed), message)
         return f"A test mail was sent to {', '.join(settings.recipients)}."
+
+    def _sending(self) -> Sending | None:
+        """Return what is set up; None: nothing that could send."""
+        saved, settings = queries.server(self._db), queries.settings(self._db)
+        if saved is None or not settings.sender:
+            return None
+        return Sending(self._server(vars(saved), saved.password_sealed), settings.sender)
 
     def _server(self, wanted: dict[str, Any], sealed: bytes | None) -> smtp.Server:
         host, security, username = wanted["host"], wanted["security"], wanted["username"]

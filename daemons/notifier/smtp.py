@@ -19,12 +19,20 @@ from common.errors import CallStashError
 
 SECONDS = 6.0  # for each answer
 TOTAL = 15.0  # for all of them
+_FINAL = 500  # from this status on it is no use to ask again (RFC 5321, 4.2.1)
 LONGEST = 300  # characters of a server's words
 _CERTIFICATE = {10: "it has expired", 18: "it is self-signed", 19: "it is self-signed"}
 
 
 class MailRefused(CallStashError):
-    """The mail server did not take it; the text says why, with the server's own words."""
+    """The mail server did not take it; the text says why, with the server's own words.
+
+    `final` where it would refuse it each time.
+    """
+
+    def __init__(self, text: str, final: bool = False) -> None:
+        super().__init__(text)
+        self.final = final
 
 
 @dataclass(frozen=True)
@@ -57,13 +65,16 @@ def send(server: Server, message: EmailMessage) -> None:
         except smtplib.SMTPRecipientsRefused as error:
             refused = error.recipients
         except smtplib.SMTPDataError as error:
-            raise MailRefused(f"The server refuses the mail: {_words(error)}") from error
+            raise MailRefused(
+                f"The server refuses the mail: {_words(error)}", error.smtp_code >= _FINAL
+            ) from error
     if refused:
         each = "; ".join(
             f"{address}: {_quoted(code, text)}" for address, (code, text) in refused.items()
         )
         rest = " The others got it." if len(refused) < len(addresses) else ""
-        raise MailRefused(f"The server refuses these recipients: {each}.{rest}")
+        final = all(code >= _FINAL for code, _ in refused.values())
+        raise MailRefused(f"The server refuses these recipients: {each}.{rest}", final)
 
 
 @contextmanager

@@ -19,7 +19,7 @@ from common.db import Connection
 from common.errors import PbxError, TryLater, Unreachable, WrongToken
 from common.ids import uuid7
 from common.messages import PollerAnswer, PollerPbxChanged, PollerPollNow, RecordingsListed
-from daemons.poller import schedule
+from daemons.poller import ownership, schedule
 from daemons.poller.queries import listings, polls
 
 log = logging.getLogger(__name__)
@@ -214,8 +214,14 @@ class Poller:
         since, complete = schedule.window(until, company.listed_until, company.complete_at)
         listed = new = 0
         with self._connect(polled) as connector:
+            owned = ownership.Ownership(
+                self._db, connector, polled.id, (company.id, company.name), until
+            )
             listing = connector.list_recordings(company.name, since, until)
             for rows in _chunks(listing):
+                taken = owned.of([
+                    ownership.Call(row.started_at, row.caller, row.callee) for row in rows
+                ])  # fmt: skip
                 with self._db.transaction():
                     new += listings.list_recordings(
                         self._db,
@@ -224,9 +230,12 @@ class Poller:
                         company.id,
                         rows,
                         [uuid7(until) for _ in rows],
+                        taken,
                         self._settings.settle_seconds,
                     )
                 listed += len(rows)
+                life.alive()
+            while owned.catch_up():
                 life.alive()
         error = None
         if listing.refused:

@@ -91,6 +91,8 @@ class Api:
                     return self._cdr(request)
                 case ("dialplan", "read", "extension"):
                     return self._extensions(request)
+                case ("ops", "read", "user"):
+                    return self._users(request)
         except Refused as refused:
             return fail(str(refused))
         return fail("Unknown request.")
@@ -161,15 +163,25 @@ class Api:
         names = wanted if isinstance(wanted, list) else [wanted]
         columns = request.body.get("columns")
         rows = []
-        for user in USERS:
-            for extension in user.extensions:
-                row = {
-                    "virt_exten": extension, "company": user.company, "owner": user.id,
-                    "scoped_exten": extension.split("_")[0],
-                }  # fmt: skip
-                if extension in names:
-                    shown = columns if isinstance(columns, list) else row
-                    rows.append({name: row[name] for name in row if name in shown})
+        for extension, user in self.model.owners.items():
+            row = {
+                "virt_exten": extension, "company": user.company, "owner": user.id,
+                "scoped_exten": extension.split("_")[0],
+            }  # fmt: skip
+            if extension in names:
+                shown = columns if isinstance(columns, list) else row
+                rows.append({name: row[name] for name in row if name in shown})
+        return _json({"result": "success", "values": rows, "numrows": len(rows)})
+
+    def _users(self, request: Request) -> Answer:
+        if not self._user(request).perms.get("comp"):
+            raise Refused("You may not read users.")
+        wanted = _member(request.body, "scope").get("id")
+        rows = [
+            {"id": user.id, "name": user.name, "company": user.company}
+            for user in USERS
+            if isinstance(wanted, list) and user.id in wanted
+        ]
         return _json({"result": "success", "values": rows, "numrows": len(rows)})
 
     def _cdr(self, request: Request) -> Answer:

@@ -8,7 +8,7 @@ from typing import Any
 from simulators.pbx.api import Answer, Api, Request
 from simulators.pbx.faults import Fault, Faults
 from simulators.pbx.media import CODECS
-from simulators.pbx.model import ARCHIVE_USER, Call
+from simulators.pbx.model import ARCHIVE_USER, USERS, Call
 from simulators.pbx.scenarios import parties
 from simulators.pbx.server import Server
 
@@ -35,6 +35,7 @@ class Control:
             "restore_key": lambda: setattr(model, "key_works", True),
             "forbid": lambda permission: ARCHIVE_USER.perms.update({permission: ""}),
             "companies": lambda managed: setattr(model, "managed", list(map(str, managed))),
+            "give": self.give,
             "drop": lambda file: model.drop(self._call(file)),
             "grow": self.grow,
             "settle": self.settle,
@@ -90,6 +91,12 @@ class Control:
         if call is None:
             raise KeyError(f"no such recording: {file}")
         return call
+
+    def give(self, extension: str, user: str = "") -> None:
+        """Give an extension to a user, by login; to nobody where none is named."""
+        self._model.owners.pop(extension, None)
+        if user:
+            self._model.owners[extension] = {one.login: one for one in USERS}[user]
 
     def grow(self, file: str) -> None:
         """Let a recording be in progress still: shorter, with sizes of 0 in its header."""

@@ -14,7 +14,7 @@ NAMES = (
     "redirect", "slow", "stall", "endless", "reset", "close_before_answer", "huge_list",
     "wrong_type", "expired",
 )  # fmt: skip
-KINDS = ("list", "download", "auth", "all")
+KINDS = ("list", "download", "auth", "other", "all")
 HTML = b"<!DOCTYPE html><html><head><title>PBX</title></head><body>Please log in.</body></html>"
 BAD_ROWS = [
     {"file": 7, "start": "soon", "duration": "long"},

@@ -98,6 +98,7 @@ class Model:
         self.random = random.Random(seed)
         self.key_works = True
         self.managed = list(MANAGED)
+        self.owners = {extension: user for user in USERS for extension in user.extensions}
         self._lock = threading.RLock()
         self._offset = 0.0
         self._number = 0

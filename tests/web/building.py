@@ -92,8 +92,9 @@ class Archive:
         caller: str = "1001 Alice Example",
         callee: str = "+44 20 7946 0018",
         direction: str | None = "outbound",
+        owners: Sequence[int] = (),
     ) -> UUID:
-        """Add a recording that waits to be fetched."""
+        """Add a recording that waits to be fetched; `owners` are users whose own call it is."""
         recording = uuid4()
         self.db.execute(
             "INSERT INTO recording (id, pbx_id, company_id, remote_id, poll_id, started_at,"
@@ -104,7 +105,19 @@ class Archive:
                 duration, caller, callee, direction,
             ],
         )  # fmt: skip
+        for user in owners:
+            self.db.execute(
+                "INSERT INTO recording_owner VALUES (%s, %s, %s)", [recording, user, started_at]
+            )
         return recording
+
+    def user(self, login: str, name: str = "") -> int:
+        """Add a user of the PBX."""
+        return self._insert(
+            "INSERT INTO pbx_user (pbx_id, remote_id, login, name)"
+            " VALUES (%s, %s, %s, %s) RETURNING id",
+            [self.pbx, f"id of {login}", login, name or f"{login.capitalize()} Example"],
+        )
 
     def stored(
         self,

@@ -1,5 +1,6 @@
 """The application on a real database and a real archive, and somebody logged in to it."""
 
+import secrets
 from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
@@ -7,6 +8,7 @@ from typing import Any
 import pytest
 from flask import Flask
 
+from common import seal
 from common.db import Connection
 from common.passwords import set_password
 from common.store import Store
@@ -15,6 +17,7 @@ from tests.web.building import MASTER, Archive
 from tests.web.world import World
 from webui import create_app
 from webui.settings import Settings
+from webui.views.links import digest
 
 PASSWORDS = {"sysadmin": "Tall-Heron-41", "admin": "Small-Otter-97"}
 _HASHES: dict[str, str] = {}
@@ -87,6 +90,38 @@ def sysadmin(log_in: Callable[[str], Browser]) -> Browser:
 
 
 @pytest.fixture
+def as_user(app: Flask, db: Connection) -> Callable[..., Browser]:
+    """Return a browser in which that PBX user is logged in, who hears all calls of companies."""
+
+    def begin(user: int, *hears: int) -> Browser:
+        browser = Browser(app)
+        browser.token = secrets.token_urlsafe(32)
+        db.execute(
+            "INSERT INTO session (token_sha256, user_id, hears)"
+            " VALUES (sha256(%s::text::bytea), %s, %s)",
+            [browser.token, user, list(hears)],
+        )
+        return browser
+
+    return begin
+
+
+@pytest.fixture
+def mail(db: Connection) -> bytes:
+    """A mail server, and links that users may send; the key that opens waiting mail."""
+    private, public = seal.generate()
+    db.execute("INSERT INTO sealing_key (name, public_key) VALUES ('mail', %s)", [public])
+    db.execute(
+        "INSERT INTO mail_server (host, port, security, saved_by)"
+        " VALUES ('mail.example.com', 25, 'plain', 'sysadmin')"
+    )
+    db.execute(
+        "UPDATE general_settings SET sender = 'callstash@example.com', users_may_mail_links = true"
+    )
+    return private
+
+
+@pytest.fixture
 def audit(db: Connection) -> Callable[[], list[Any]]:
     """Read the audit log: actor, action, subject."""
     return lambda: db.execute("SELECT actor, action, subject FROM audit ORDER BY id").fetchall()
@@ -99,6 +134,7 @@ def world(
     db: Connection,
     accounts: dict[str, str],
     monkeypatch: pytest.MonkeyPatch,
+    mail: bytes,
 ) -> World:
     """One of each thing that a page is about, and daemons for which nobody waits long."""
     monkeypatch.setattr("common.commands.PATIENCE", 0.1)
@@ -118,10 +154,27 @@ def world(
         " VALUES ('x', 'poller.pbx_changed.v1', '{\"pbx\": 10}', 'callstash.poller', 'rejected',"
         " now()) RETURNING id"
     ).fetchone()
+    token = "t" * 43
+    link = db.execute(
+        "WITH m AS (INSERT INTO mail (kind, recipient, expires_at, sent_at, next_try_at)"
+        " VALUES ('link', 'x@example.com', now(), now(), NULL) RETURNING id)"
+        " INSERT INTO link (token_sha256, recording_id, sender, sender_name, recipient, mail_id,"
+        " expires_at) SELECT %s, %s, 'sysadmin', 'sysadmin', 'x@example.com', id,"
+        " now() + interval '1 hour' FROM m RETURNING id",
+        [digest(token), recording],
+    ).fetchone()
+    note = db.execute(
+        "INSERT INTO call_note (recording_id, second, body, author, author_name)"
+        " VALUES (%s, 1, 'Here he agrees.', 'sysadmin', 'sysadmin') RETURNING id",
+        [recording],
+    ).fetchone()
     db.execute("INSERT INTO daemon_status VALUES ('poller', '0.1', now(), now(), 'resting')")
     return World(
         app,
         {
+            "token": token,
+            "link_id": str(link[0]) if link else "",
+            "note_id": str(note[0]) if note else "",
             "letter_id": str(letter[0]) if letter else "",
             "hold_id": str(hold[0]) if hold else "",
             "pbx_id": str(archive.pbx),

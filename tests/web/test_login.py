@@ -69,32 +69,6 @@ def test_a_name_that_does_not_exist_costs_as_much_as_one_that_does(
     assert checked[0] == checked[1]
 
 
-def test_an_end_user_is_told_that_this_does_not_work_yet(
-    app: Flask, accounts: dict[str, str], db: Connection
-) -> None:
-    answer = Browser(app).post("/login", pbx="pbx.example.com", name="alice", password="x")
-    assert answer.status_code == 403
-    assert "not possible yet" in answer.text
-    assert db.execute("SELECT count(*) FROM login_failure").fetchone() == (0,)
-
-
-@pytest.mark.parametrize(
-    ("column", "age", "ends"),
-    [
-        ("seen_at", "29 minutes", False),
-        ("seen_at", "31 minutes", True),
-        ("created_at", "11 hours", False),
-        ("created_at", "13 hours", True),
-    ],
-)
-def test_a_session_ends_when_idle_or_old(
-    sysadmin: Browser, db: Connection, column: str, age: str, ends: bool
-) -> None:
-    db.execute(f"UPDATE session SET {column} = now() - %s::interval", [age])
-    answer = sysadmin.get("/")
-    assert answer.status_code == (303 if ends else 200)
-
-
 def test_a_page_that_refreshes_itself_keeps_no_session_alive(
     sysadmin: Browser, db: Connection
 ) -> None:

@@ -6,7 +6,7 @@ from uuid import UUID
 
 from flask import Flask
 
-NOT_PAGES = re.compile(r"/(audio|original|peaks|static/.*|logout|login.*|activate)$|\.csv$")
+NOT_PAGES = re.compile(r"/(audio|original|wav|peaks|static/.*|logout|login.*|activate)$|\.csv$")
 ARGUMENT = re.compile(r"<(?:[^:>]+:)?(\w+)>")
 
 
@@ -42,9 +42,12 @@ class World:
         """Return arguments of what does not exist, for those that name a thing."""
         nothing = {
             "_id": "999999",
+            "token": "x" * 43,
             "recording_id": str(UUID(int=7)),
             "session_id": str(UUID(int=7)),
         }
         return {
-            name: nothing.get(name, nothing["_id"]) for name in self.known if name.endswith("_id")
+            name: nothing.get(name, nothing["_id"])
+            for name in self.known
+            if name.endswith("_id") or name in nothing
         }

@@ -1,5 +1,6 @@
 """Accounts, sessions, failed logins and the audit log."""
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import datetime
 from uuid import UUID
@@ -64,13 +65,47 @@ def begin_session(
     )
 
 
+def know_user(db: Connection, pbx_id: int, remote_id: str, login: str, name: str) -> int:
+    """Note what a PBX says of one of its users, and return our id of them."""
+    row = db.execute(
+        "INSERT INTO pbx_user (pbx_id, remote_id, login, name) VALUES (%s, %s, %s, %s)"
+        " ON CONFLICT (pbx_id, remote_id) DO UPDATE SET login = excluded.login,"
+        " name = excluded.name RETURNING id",
+        [pbx_id, remote_id, login, name],
+    ).fetchone()
+    assert row is not None
+    return int(row[0])
+
+
+def begin_user_session(
+    db: Connection,
+    token: bytes,
+    user_id: int,
+    hears: Sequence[int],
+    address: str | None,
+    user_agent: str,
+) -> None:
+    """Insert a session of a PBX user, who hears all calls of these companies."""
+    db.execute(
+        "INSERT INTO session (token_sha256, user_id, hears, address, user_agent)"
+        " VALUES (%s, %s, %s, %s, %s)",
+        [token, user_id, list(hears), address, user_agent],
+    )
+
+
 @dataclass(frozen=True)
 class Session:
-    """A logged-in browser, or one that has yet to do a step: 'password' or 'code'."""
+    """A logged-in browser, or one that has yet to do a step: 'password' or 'code'.
+
+    Of a PBX user `account` is login@pbxID; they hear all calls of the companies in `hears`.
+    """
 
     id: UUID
     token_sha256: bytes
     account: str
+    name: str
+    user_id: int | None
+    hears: list[int]
     step: str
     created_at: datetime
     seen_at: datetime
@@ -79,8 +114,11 @@ class Session:
 
 
 _SESSION = (
-    "SELECT id, token_sha256, account, step::text, created_at, seen_at, host(address) AS address,"
-    " user_agent FROM session WHERE seen_at > now() - %(idle)s * interval '1 minute'"
+    "SELECT s.id, token_sha256, coalesce(account, u.login || '@pbx' || u.pbx_id) AS account,"
+    " coalesce(account, nullif(u.name, ''), u.login) AS name, user_id, hears, step::text,"
+    " created_at, seen_at, host(address) AS address, user_agent FROM session s"
+    " LEFT JOIN pbx_user u ON u.id = s.user_id"
+    " WHERE seen_at > now() - %(idle)s * interval '1 minute'"
     " AND created_at > now() - %(hours)s * interval '1 hour'"
 )
 
@@ -96,13 +134,16 @@ def session(db: Connection, token: bytes, idle_minutes: int, hours: int) -> Sess
 def sessions(db: Connection, idle_minutes: int, hours: int) -> list[Session]:
     """Return all open sessions, the last seen first."""
     arguments = {"idle": idle_minutes, "hours": hours}
-    query = f"{_SESSION} AND step = 'open' ORDER BY account DESC, seen_at DESC"
+    query = f"{_SESSION} AND step = 'open' ORDER BY s.account DESC NULLS LAST, seen_at DESC"
     return rows(db, Session, query, arguments)
 
 
 def end_session_by_id(db: Connection, session_id: UUID) -> str | None:
     """Delete a session and return whose it was; None where there is none."""
-    query = "DELETE FROM session WHERE id = %s RETURNING account"
+    query = (
+        "DELETE FROM session s WHERE id = %s RETURNING coalesce(account,"
+        " (SELECT u.login || '@pbx' || u.pbx_id FROM pbx_user u WHERE u.id = s.user_id))"
+    )
     row = db.execute(query, [session_id]).fetchone()
     return str(row[0]) if row else None
 

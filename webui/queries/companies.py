@@ -1,6 +1,6 @@
 """Companies: the list with what is stored of each, one of them, and their deletion."""
 
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 from dataclasses import dataclass
 from datetime import datetime
 from typing import Any
@@ -32,6 +32,19 @@ class Sums:
     suspended: int
     calls: int
     bytes: int
+
+
+def labels(db: Connection, companies: Collection[int]) -> dict[int, str]:
+    """Return the labels of companies by their ids, in the order of the labels."""
+    query = "SELECT id, label FROM company WHERE id = ANY(%s) ORDER BY label, id"
+    return dict(db.execute(query, [list(companies)]).fetchall())
+
+
+def some(db: Connection, most: int) -> list[tuple[int, str]]:
+    """Return ids and labels of all companies where those are not more than `most`, else none."""
+    query = "SELECT id, label FROM company ORDER BY label, id LIMIT %s"
+    found = [(int(row[0]), str(row[1])) for row in db.execute(query, [most + 1])]
+    return found if len(found) <= most else []
 
 
 _USAGE = (

@@ -6,13 +6,12 @@ from typing import Any
 from uuid import UUID
 
 from common.db import Connection
-from webui.queries.recordings import Call
 from webui.queries.rows import rows
+from webui.queries.search import COLUMNS, Call
 
 MOST, MOST_MATCHED = 100_000, 2_000  # covered recordings are counted up to here
 RECORDING = (  # what `covers` wants to know of a recording r
-    "r.company_id, r.started_at, digits(r.caller), digits(r.callee),"
-    " plain(r.caller || ' ' || r.callee)"
+    "r.company_id, r.started_at, digits(r.caller), digits(r.callee), r.parties"
 )
 
 
@@ -136,7 +135,7 @@ def _covered(terms: Terms) -> tuple[str, dict[str, Any]]:
     if terms.party is not None:
         escaped = terms.party.replace("\\", "\\\\").replace("%", "\\%").replace("_", "\\_")
         arguments["pattern"] = f"%{escaped}%"
-        found.append("plain(r.caller || ' ' || r.callee) LIKE plain(%(pattern)s)")
+        found.append("r.parties LIKE plain(%(pattern)s)")
     return " AND ".join(found), arguments
 
 
@@ -170,8 +169,7 @@ def calls(
     older = "AND (r.started_at, r.id) < (%(start)s, %(id)s)" if before else ""
     start, recording = before or (None, None)
     query = (
-        "SELECT r.id, r.state::text, r.started_at, r.duration, r.caller, r.callee,"
-        f" r.direction::text FROM recording r WHERE {condition} {older}"
+        f"SELECT {COLUMNS} FROM recording r WHERE {condition} {older}"
         " ORDER BY r.started_at DESC, r.id DESC LIMIT %(limit)s"
     )
     return rows(db, Call, query, {**arguments, "start": start, "id": recording, "limit": limit})

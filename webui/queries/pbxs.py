@@ -1,10 +1,42 @@
 """PBXs, their companies, and the daemons."""
 
+from collections.abc import Collection
 from dataclasses import dataclass
 from datetime import datetime, time
 
 from common.db import Connection
 from webui.queries.rows import rows
+
+
+@dataclass(frozen=True)
+class LoginPbx:
+    """What is needed to ask a PBX who somebody is."""
+
+    id: int
+    kind: str
+    url: str
+    certificate: str | None
+    timezone: str
+
+
+def named(db: Connection, text: str) -> LoginPbx | None:
+    """Return the one PBX with this id, name, address or server name; None: there is none, or
+    several.
+    """
+    query = (
+        "SELECT id, kind, url, certificate, timezone FROM pbx WHERE id::text = %(text)s"
+        " OR lower(name) = lower(%(text)s) OR lower(url) = lower(rtrim(%(text)s, '/'))"
+        " OR lower(regexp_replace(url, '^https?://', '')) = lower(rtrim(%(text)s, '/'))"
+        " OR lower(substring(url FROM '^https?://([^:/]+)')) = lower(%(text)s)"
+    )
+    found = rows(db, LoginPbx, query, {"text": text})
+    return found[0] if len(found) == 1 else None
+
+
+def companies_named(db: Connection, pbx_id: int, names: Collection[str]) -> list[int]:
+    """Return the companies of a PBX with these names."""
+    query = "SELECT id FROM company WHERE pbx_id = %s AND name = ANY(%s) ORDER BY id"
+    return [int(row[0]) for row in db.execute(query, [pbx_id, list(names)])]
 
 
 @dataclass(frozen=True)

@@ -1,4 +1,4 @@
-"""Recordings: lists, one call, and its stored file."""
+"""A recording: the call, its stored file, and who heard it."""
 
 from dataclasses import dataclass
 from datetime import datetime
@@ -6,34 +6,7 @@ from uuid import UUID
 
 from common.db import Connection
 from webui.queries.rows import rows
-
-
-@dataclass(frozen=True)
-class Call:
-    """A row of a list of recordings."""
-
-    id: UUID
-    state: str
-    started_at: datetime
-    duration: int
-    caller: str
-    callee: str
-    direction: str | None
-
-
-def calls(
-    db: Connection, company_id: int, before: tuple[datetime, UUID] | None, limit: int
-) -> list[Call]:
-    """Return the recordings of a company, newest first, older than the key of a row."""
-    older = "AND (started_at, id) < (%(start)s, %(id)s)" if before else ""
-    query = (
-        "SELECT id, state::text, started_at, duration, caller, callee, direction::text"
-        f" FROM recording WHERE company_id = %(company)s {older}"
-        " ORDER BY started_at DESC, id DESC LIMIT %(limit)s"
-    )
-    start, recording = before or (None, None)
-    arguments = {"company": company_id, "start": start, "id": recording, "limit": limit}
-    return rows(db, Call, query, arguments)
+from webui.scope import CONDITION, Scope
 
 
 @dataclass(frozen=True)
@@ -50,7 +23,9 @@ class Recording:
     started_at: datetime
     duration: int
     caller: str
+    caller_name: str
     callee: str
+    callee_name: str
     direction: str | None
     listed_at: datetime
     stored_at: datetime | None
@@ -60,16 +35,18 @@ class Recording:
     last_error: str | None
 
 
-def recording(db: Connection, recording_id: UUID) -> Recording | None:
-    """Return a recording."""
+def recording(db: Connection, recording_id: UUID, scope: Scope) -> Recording | None:
+    """Return a recording; None where there is none, or it is out of scope."""
     query = (
         "SELECT r.id, r.company_id, c.label, r.pbx_id, p.name AS pbx_name, r.remote_id,"
-        " r.state::text, r.started_at, r.duration, r.caller, r.callee, r.direction::text,"
-        " r.listed_at, r.stored_at, r.next_try_at, r.attempts, r.waiting::text AS reason,"
-        " r.last_error FROM recording r JOIN company c ON c.id = r.company_id"
-        " JOIN pbx p ON p.id = r.pbx_id WHERE r.id = %s"
+        " r.state::text, r.started_at, r.duration, r.caller, r.caller_name, r.callee,"
+        " r.callee_name, r.direction::text, r.listed_at, r.stored_at, r.next_try_at, r.attempts,"
+        " r.waiting::text AS reason, r.last_error FROM recording r"
+        " JOIN company c ON c.id = r.company_id"
+        f" JOIN pbx p ON p.id = r.pbx_id WHERE r.id = %(id)s AND {CONDITION}"
     )
-    return next(iter(rows(db, Recording, query, [recording_id])), None)
+    arguments = {**scope.arguments, "id": recording_id}
+    return next(iter(rows(db, Recording, query, arguments)), None)
 
 
 @dataclass(frozen=True)
@@ -99,8 +76,8 @@ class Audio:
     peaks: bytes | None
 
 
-def audio(db: Connection, recording_id: UUID) -> Audio | None:
-    """Return the stored file of a recording; None where none is stored."""
+def audio(db: Connection, recording_id: UUID, scope: Scope) -> Audio | None:
+    """Return the stored file of a recording; None where none is stored, or out of scope."""
     query = (
         "SELECT a.recording_id, a.company_id, c.uid AS company_uid, r.started_at, a.generation,"
         " a.key_version, k.kid, k.private_sealed, a.ecek, a.file_size, a.file_sha256, a.audio_size,"
@@ -108,26 +85,28 @@ def audio(db: Connection, recording_id: UUID) -> Audio | None:
         " a.data_size, a.peaks FROM recording_audio a JOIN recording r ON r.id = a.recording_id"
         " AND r.company_id = a.company_id JOIN company c ON c.id = a.company_id"
         " JOIN company_key k ON k.company_id = a.company_id AND k.version = a.key_version"
-        " WHERE a.recording_id = %s AND r.state = 'stored'"
+        f" WHERE a.recording_id = %(id)s AND r.state = 'stored' AND {CONDITION}"
     )
-    return next(iter(rows(db, Audio, query, [recording_id])), None)
+    arguments = {**scope.arguments, "id": recording_id}
+    return next(iter(rows(db, Audio, query, arguments)), None)
 
 
 @dataclass(frozen=True)
-class Listens:
-    """How often a recording was played and downloaded."""
+class Listen:
+    """Somebody heard a recording: when, and who, which of a link is its recipient."""
 
-    plays: int
-    downloads: int
-    last_at: datetime | None
+    at: datetime
+    actor: str
+    action: str
+    recipient: str | None
 
 
-def listens(db: Connection, recording_id: UUID) -> Listens:
-    """Return what the audit log says of a recording."""
+def listens(db: Connection, recording_id: UUID, limit: int) -> list[Listen]:
+    """Return who played and downloaded a recording, the last first."""
     query = (
-        "SELECT count(*) FILTER (WHERE action = 'recording.play') AS plays,"
-        " count(*) FILTER (WHERE action = 'recording.download') AS downloads,"
-        " max(at) FILTER (WHERE action IN ('recording.play', 'recording.download')) AS last_at"
-        " FROM audit WHERE subject = %s"
+        "SELECT a.at, a.actor, a.action, l.recipient FROM audit a LEFT JOIN link l"
+        " ON a.actor = 'link:' || l.id WHERE a.subject = %s"
+        " AND a.action IN ('recording.play', 'recording.download')"
+        " ORDER BY a.at DESC, a.id DESC LIMIT %s"
     )
-    return rows(db, Listens, query, [f"recording:{recording_id}"])[0]
+    return rows(db, Listen, query, [f"recording:{recording_id}", limit])

@@ -14,11 +14,17 @@
   const trouble = find("#trouble");
   const button = find("#play");
   const seconds = Number(player.dataset.seconds);
+  const skip = find("#skip");
+  const notes = player.dataset.notes.split(" ").filter(Boolean).map(Number);
   const STEP = 10;
+  const SILENT = 6; // of 255: what a line without speech still has
+  const PAUSE = 2; // seconds of silence that are skipped, but for a little at each end
+  const REST = 0.4;
   let position = 0; // seconds; kept by us, because an element that has loaded nothing keeps none
   let ready = false; // has the element been told our position? Before that, its own means nothing
   let hovered = null;
   let lanes = [];
+  let silences = [];
 
   function clock(time) {
     const whole = Math.floor(time);
@@ -69,6 +75,8 @@
         context.fill();
       });
     });
+    context.fillStyle = color("--warn");
+    for (const note of notes) context.fillRect(Math.min(width - 3, (note / seconds) * width), 0, 3, 9);
     context.fillStyle = played;
     context.fillRect(Math.min(width - 2, Math.max(0, reached - 1)), 0, 2, height);
   }
@@ -84,6 +92,22 @@
     const values = [...bytes.slice(2)];
     lanes = Array.from({ length: channels }, (_, lane) =>
       values.filter((_, index) => index % channels === lane));
+    silences = findSilences();
+  }
+
+  function findSilences() {
+    const windows = lanes[0].length;
+    const length = seconds / windows;
+    const found = [];
+    let begin = null;
+    for (let index = 0; index <= windows; index += 1) {
+      const quiet = index < windows && lanes.every((lane) => lane[index] <= SILENT);
+      if (quiet && begin === null) begin = index;
+      if (quiet || begin === null) continue;
+      if ((index - begin) * length >= PAUSE) found.push([begin * length + REST, index * length - REST]);
+      begin = null;
+    }
+    return found;
   }
 
   // Position --------------------------------------------------------------------------------------
@@ -114,6 +138,8 @@
   function follow() {
     if (!audio.paused && !audio.seeking && ready) {
       position = Math.min(seconds, audio.currentTime);
+      const silence = skip?.checked && silences.find(([from, to]) => from <= position && position < to);
+      if (silence) audio.currentTime = position = silence[1];
       show();
     }
     if (!audio.paused) requestAnimationFrame(follow);
@@ -203,11 +229,21 @@
     const other = target !== seek && target.closest("a, button, input, select, textarea, summary");
     const steps = { ArrowLeft: -STEP, ArrowRight: STEP };
     if (event.key === " " && !other) toggle();
-    else if (event.key in steps && !target.closest("[name=speed], textarea")) go(position + steps[event.key]);
+    else if (event.key in steps && !target.closest("input:not(#seek), select, textarea")) go(position + steps[event.key]);
     else if (event.key === "Home" && target === seek) go(0);
     else if (event.key === "End" && target === seek) go(seconds);
     else return;
     event.preventDefault();
+  });
+
+  const at = document.getElementById("at");
+  const body = document.getElementById("body");
+  let chosen = at?.getAttribute("aria-invalid") === "true";
+  at?.addEventListener("input", () => {
+    chosen = true;
+  });
+  body?.addEventListener("focus", () => {
+    if (!chosen && !body.value) at.value = clock(position);
   });
 
   // Beginning -------------------------------------------------------------------------------------

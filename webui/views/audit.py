@@ -1,14 +1,12 @@
 """The audit log: who did what, when, from where; to search and to take along."""
 
-import csv
-import io
 import ipaddress
-from collections.abc import Iterable, Iterator
-from datetime import date, datetime, time, timedelta
+from collections.abc import Iterator
+from datetime import datetime
 
 from flask import Blueprint, Response, render_template, request, stream_with_context
 
-from webui import auth, cursor, deeds
+from webui import auth, cursor, deeds, tables
 from webui.forms import Form
 from webui.policy import Policy, requires
 from webui.queries import audit
@@ -18,19 +16,6 @@ routes = Blueprint("audit", __name__)
 
 PAGE, CHUNK = 100, 2000
 COLUMNS = ("at", "actor", "action", "subject", "address", "detail")
-
-
-def _day(form: Form, field: str, days: int = 0) -> datetime | None:
-    """Return the instant at which a day begins where times are shown, `days` later."""
-    text = form.text(field, longest=10)
-    if not text:
-        return None
-    try:
-        day = date.fromisoformat(text) + timedelta(days=days)
-        return datetime.combine(day, time(), tzinfo=shared().zone).astimezone()
-    except (ValueError, OverflowError):
-        form.fail(field, "Enter a day, such as 2026-03-31.")
-        return None
 
 
 def _filter(form: Form) -> audit.Filter:
@@ -45,8 +30,8 @@ def _filter(form: Form) -> audit.Filter:
         action=form.text("what", longest=64) or None,
         subject=form.text("about", longest=128) or None,
         address=address,
-        since=_day(form, "since"),
-        until=_day(form, "until", 1),
+        since=form.day("since", shared().zone),
+        until=form.day("until", shared().zone, 1),
         text=form.text("text") or None,
     )
 
@@ -85,24 +70,8 @@ def export() -> Response | tuple[str, int]:
 
 
 def _table(wanted: audit.Filter) -> Iterator[str]:
-    yield "\ufeff" + _lines([COLUMNS])
+    yield tables.BEGIN + tables.lines([COLUMNS])
     before: tuple[datetime, int] | None = None
     while found := audit.deeds(connection(), wanted, before, CHUNK):
-        yield _lines([[_cell(getattr(deed, name)) for name in COLUMNS] for deed in found])
+        yield tables.lines([[getattr(deed, name) for name in COLUMNS] for deed in found])
         before = found[-1].at, found[-1].id
-
-
-def _cell(value: object) -> str:
-    """Return a value as text that no spreadsheet takes for a formula."""
-    if isinstance(value, datetime):
-        return value.isoformat()
-    if isinstance(value, dict):
-        value = "; ".join(f"{name}: {item}" for name, item in value.items())
-    text = "" if value is None else str(value)
-    return f"'{text}" if text[:1] in ("=", "+", "-", "@", "\t", "\r") else text
-
-
-def _lines(cells: Iterable[Iterable[str]]) -> str:
-    out = io.StringIO()
-    csv.writer(out).writerows(cells)
-    return out.getvalue()

@@ -7,7 +7,8 @@ from flask import Blueprint, abort, render_template
 
 from webui import cursor
 from webui.policy import Policy, requires
-from webui.queries import pbxs, recordings
+from webui.queries import pbxs, search
+from webui.scope import Scope
 from webui.settings import connection
 
 routes = Blueprint("company", __name__)
@@ -22,7 +23,8 @@ def page(company_id: int) -> str:
     """Show the page."""
     company = pbxs.company(connection(), company_id) or abort(404)
     before = cursor.read("before", datetime, UUID)
-    rows = recordings.calls(connection(), company_id, before, PAGE + 1)
+    scope = Scope(companies=(company_id,))
+    rows = search.search(connection(), scope, search.Wanted(), before, PAGE + 1).calls
     return render_template(
         "company.html",
         company=company,

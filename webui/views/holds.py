@@ -1,7 +1,7 @@
 """Legal holds: what may not be deleted, whatever retention says."""
 
 import re
-from datetime import UTC, date, datetime, time, timedelta
+from datetime import datetime
 from uuid import UUID
 
 from flask import Blueprint, abort, redirect, render_template, request, url_for
@@ -51,18 +51,6 @@ def _form_page(form: Form, terms: Terms | None = None, status: int = 200) -> tup
     ), status
 
 
-def _day(form: Form, field: str, days: int = 0) -> datetime | None:
-    text = form.text(field, longest=10)
-    if not text:
-        return None
-    try:
-        day = date.fromisoformat(text) + timedelta(days=days)
-        return datetime.combine(day, time(), tzinfo=shared().zone).astimezone(UTC)
-    except (ValueError, OverflowError):
-        form.fail(field, "Enter a day, such as 2026-03-31.")
-        return None
-
-
 def _terms(form: Form) -> Terms:
     company = form.text("company", longest=10)
     if company and not (company.isdigit() and pbxs.company(connection(), int(company))):
@@ -74,7 +62,7 @@ def _terms(form: Form) -> Terms:
     party = form.text("party", longest=80)
     if party and len(party) < 2:
         form.fail("party", "Enter at least two letters of the name.")
-    since, until = _day(form, "since"), _day(form, "until", 1)
+    since, until = form.day("since", shared().zone), form.day("until", shared().zone, 1)
     if since and until and since >= until:
         form.fail("until", "The last day is before the first.")
     terms = Terms(int(company) if company else None, number or None, party or None, since, until)

@@ -7,7 +7,7 @@ from flask import Blueprint, abort, redirect, render_template, request, url_for
 from werkzeug.wrappers import Response
 
 from common.passwords import RULE, WeakPassword
-from webui import auth
+from webui import auth, user_login
 from webui.auth import LoginRefused, Throttled
 from webui.forms import Form
 from webui.policy import Policy, requires
@@ -16,9 +16,6 @@ from webui.settings import connection
 
 routes = Blueprint("login", __name__)
 
-_END_USER = (
-    "Logging in with a PBX account is not possible yet. Administrators enter admin as the PBX."
-)
 _OUR_PAGE = re.compile(r"/(?![/\\])[!-\[\]-~]*", re.ASCII)  # a path of ours: no host, no backslash
 OVER = "This step of the login is over. Log in again."
 _NEXT = {"open": None, "password": "login.password", "code": "login.code"}
@@ -50,15 +47,17 @@ def form() -> Answer:
 @routes.post("/login")
 @requires(Policy.PUBLIC)
 def submit() -> Answer:
-    """Log an administrator in."""
-    if request.form.get("pbx", "").strip().casefold() != "admin":
-        return _form(403, _END_USER)
-    name, password = request.form.get("name", ""), request.form.get("password", "")
+    """Log somebody in: an administrator, or a user of a PBX."""
+    where, name, password = (request.form.get(field, "") for field in ("pbx", "name", "password"))
     try:
-        step = auth.log_in(connection(), name, password)
+        if where.strip().casefold() == "admin":
+            step = auth.log_in(connection(), name, password)
+        else:
+            user_login.log_in(connection(), where, name, password)
+            step = "open"
     except LoginRefused as refused:
-        status = 429 if isinstance(refused, Throttled) else 403
-        return *_form(status, str(refused)), _retry(refused)
+        statuses = {Throttled: 429, user_login.NotChecked: 503}
+        return *_form(statuses.get(type(refused), 403), str(refused)), _retry(refused)
     following = _NEXT[step]
     return redirect(url_for(following, next=_next()) if following else _next(), 303)
 

@@ -6,7 +6,7 @@ before it is sent, the first of them before the status line.
 
 import logging
 import re
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 from urllib.parse import quote
@@ -20,6 +20,7 @@ from webui.database import Database
 from webui.playback import Opened, Source, open_recording
 from webui.policy import Policy, requires
 from webui.queries import accounts, recordings
+from webui.scope import Scope
 from webui.settings import connection, shared
 
 log = logging.getLogger(__name__)
@@ -35,12 +36,13 @@ _ENDINGS = {"audio/mpeg": "mp3"}
 
 
 @dataclass(frozen=True)
-class _Listener:
+class Listener:
     """Who asked for which recording; what can't be given to them is reported."""
 
     recording_id: UUID
     account: str
     address: str | None
+    scope: Scope
     database: Database
 
     @property
@@ -66,7 +68,7 @@ class _Listener:
 
     def open(self) -> Opened:
         """Open the recording; the file is closed with the answer."""
-        row = recordings.audio(connection(), self.recording_id) or abort(404)
+        row = recordings.audio(connection(), self.recording_id, self.scope) or abort(404)
         with self.reporting():
             opened = open_recording(shared().store, shared().keys, row)
         after_this_request(lambda response: _close_with(response, opened))
@@ -78,10 +80,8 @@ def _close_with(response: Response, opened: Opened) -> Response:
     return response
 
 
-def _listener(recording_id: UUID) -> _Listener:
-    user = auth.user()
-    assert user is not None
-    return _Listener(recording_id, user.account, auth.address(), shared().database)
+def _listener(recording_id: UUID) -> Listener:
+    return Listener(recording_id, auth.account(), auth.address(), auth.scope(), shared().database)
 
 
 def _is_given(response: Response) -> bool:
@@ -92,7 +92,11 @@ def _is_given(response: Response) -> bool:
 @requires(Policy.HEAR, page=False)
 def audio(recording_id: UUID) -> Response:
     """Send what a browser can play."""
-    listener = _listener(recording_id)
+    return play(_listener(recording_id))
+
+
+def play(listener: Listener) -> Response:
+    """Return a recording for the player."""
     opened = listener.open()
     with listener.reporting():
         response = _send(listener, opened, opened.rendition())
@@ -109,12 +113,23 @@ def audio(recording_id: UUID) -> Response:
 @requires(Policy.HEAR)
 def original(recording_id: UUID) -> Response:
     """Send the bytes that the PBX sent, as a file to keep."""
-    listener = _listener(recording_id)
-    call = recordings.recording(connection(), recording_id) or abort(404)
+    return _download(_listener(recording_id), lambda opened: opened)
+
+
+@routes.get("/wav")
+@requires(Policy.HEAR)
+def wav(recording_id: UUID) -> Response:
+    """Send the recording as WAV, as a file to keep."""
+    return _download(_listener(recording_id), Opened.wav)
+
+
+def _download(listener: Listener, form: Callable[[Opened], Source]) -> Response:
+    call = recordings.recording(connection(), listener.recording_id, listener.scope) or abort(404)
     opened = listener.open()
     with listener.reporting():
-        response = _send(listener, opened, opened)
-    start, ending = shared().local(call.started_at), _ENDINGS.get(opened.mime, "wav")
+        source = form(opened)
+        response = _send(listener, opened, source)
+    start, ending = shared().local(call.started_at), _ENDINGS.get(source.mime, "wav")
     name = f"{start:%Y-%m-%d %H-%M-%S} {call.caller} to {call.callee}.{ending}"
     response.headers["Content-Disposition"] = disposition(name)
     if _is_given(response):
@@ -124,6 +139,7 @@ def original(recording_id: UUID) -> Response:
             "recording.download",
             listener.subject,
             listener.address,
+            form="as sent" if source is opened else "WAV",
             range=response.headers.get("Content-Range", ""),
         )
     return response
@@ -133,7 +149,11 @@ def original(recording_id: UUID) -> Response:
 @requires(Policy.HEAR, page=False)
 def peaks(recording_id: UUID) -> Response:
     """Send the waveform."""
-    listener = _listener(recording_id)
+    return waveform(_listener(recording_id))
+
+
+def waveform(listener: Listener) -> Response:
+    """Return the waveform of a recording for the player."""
     opened = listener.open()
     with listener.reporting():
         found = opened.peaks()
@@ -147,7 +167,7 @@ def disposition(name: str) -> str:
     return f"attachment; filename=\"{plain}\"; filename*=UTF-8''{quote(clean, safe='')}"
 
 
-def _send(listener: _Listener, opened: Opened, source: Source) -> Response:
+def _send(listener: Listener, opened: Opened, source: Source) -> Response:
     tag = f'"{opened.row.audio_sha256.hex()}-{source.size:x}"'
     headers = {"Accept-Ranges": "bytes", "ETag": tag}
     part = None
@@ -168,7 +188,7 @@ def _send(listener: _Listener, opened: Opened, source: Source) -> Response:
     return Response(pieces, 206 if part else 200, headers, content_type=source.mime)
 
 
-def _first_now(listener: _Listener, pieces: Iterator[bytes]) -> Iterator[bytes]:
+def _first_now(listener: Listener, pieces: Iterator[bytes]) -> Iterator[bytes]:
     held: list[bytes] = []
     while sum(map(len, held)) < FIRST and (piece := next(pieces, None)) is not None:
         held.append(piece)

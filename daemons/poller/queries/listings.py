@@ -10,6 +10,8 @@ from psycopg.rows import class_row
 from common.db import Connection
 from common.keys import CompanyKey
 from common.pbx import RemoteRecording
+from daemons.poller.queries import participants
+from daemons.poller.queries.participants import Taken
 
 
 @dataclass(frozen=True)
@@ -117,12 +119,14 @@ def list_recordings(
     company_id: int,
     rows: Sequence[RemoteRecording],
     ids: Sequence[UUID],
+    taken: Sequence[Taken] | None,
     settle_seconds: int,
 ) -> int:
     """Insert the recordings that are not known yet as listed and return how many those were.
 
-    A call that ended just now may still be written to: it waits `settle_seconds` after its end. One
-    that is known, but now has another size or duration, or was given up, is fetched (again).
+    `taken` is who took part in each of them; None where the PBX has yet to say. A call that ended
+    just now may still be written to: it waits `settle_seconds` after its end. One that is known,
+    but now has another size or duration, or was given up, is fetched (again).
     """
     arguments = {
         "poll": poll_id,
@@ -136,22 +140,39 @@ def list_recordings(
         "callers": [row.caller for row in rows],
         "callees": [row.callee for row in rows],
         "directions": [row.direction for row in rows],
+        "caller_names": [""] * len(rows),
+        "callee_names": [""] * len(rows),
         "sizes": [row.size for row in rows],
     }
-    new = db.execute(
+    if taken is not None:
+        arguments |= {
+            "directions": [
+                row.direction or one.direction for row, one in zip(rows, taken, strict=True)
+            ],
+            "caller_names": [one.caller_name for one in taken],
+            "callee_names": [one.callee_name for one in taken],
+        }
+    inserted = db.execute(
         "INSERT INTO recording (id, pbx_id, company_id, remote_id, poll_id, started_at, duration,"
-        " caller, callee, direction, listed_size, next_try_at)"
+        " caller, callee, direction, caller_name, callee_name, listed_size, next_try_at)"
         " SELECT id, %(pbx)s, %(company)s, remote, %(poll)s, start, duration, caller, callee,"
-        " direction::call_direction, size, greatest(now(),"
+        " direction::call_direction, caller_name, callee_name, size, greatest(now(),"
         " start + (duration + %(settle)s) * interval '1 second')"
         " FROM unnest(%(ids)s::uuid[], %(remotes)s::text[], %(starts)s::timestamptz[],"
         " %(durations)s::integer[], %(callers)s::text[], %(callees)s::text[],"
-        " %(directions)s::text[], %(sizes)s::bigint[])"
-        " AS t (id, remote, start, duration, caller, callee, direction, size)"
-        " ON CONFLICT (company_id, remote_id) DO NOTHING",
+        " %(directions)s::text[], %(caller_names)s::text[], %(callee_names)s::text[],"
+        " %(sizes)s::bigint[])"
+        " AS t (id, remote, start, duration, caller, callee, direction, caller_name, callee_name,"
+        " size) ON CONFLICT (company_id, remote_id) DO NOTHING RETURNING id",
         arguments,
-    ).rowcount
-    if new < len(rows):
+    ).fetchall()
+    new = [row[0] for row in inserted]
+    if taken is None:
+        participants.wait(db, company_id, new)
+    else:
+        by_id = dict(zip(ids, taken, strict=True))
+        participants.own(db, new, [by_id[recording] for recording in new])
+    if len(new) < len(rows):
         db.execute(
             "WITH changed AS (SELECT r.id, t.duration, t.size FROM recording r"
             " JOIN unnest(%(remotes)s::text[], %(durations)s::integer[], %(sizes)s::bigint[])"
@@ -166,7 +187,7 @@ def list_recordings(
             " FROM changed WHERE r.id = changed.id",
             arguments,
         )
-    return new
+    return len(new)
 
 
 def company_listed(
