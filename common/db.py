@@ -25,6 +25,7 @@ def connect(database: str, process: str, *, label: str = "", idle_seconds: int =
     """
     limits = {
         "TimeZone": "UTC",
+        "jit": "off",  # its preparation takes longer than any of our queries
         "statement_timeout": "60s",
         "lock_timeout": "10s",
         "idle_in_transaction_session_timeout": f"{idle_seconds}s",

@@ -36,6 +36,7 @@ class Control:
             "forbid": lambda permission: ARCHIVE_USER.perms.update({permission: ""}),
             "companies": lambda managed: setattr(model, "managed", list(map(str, managed))),
             "give": self.give,
+            "permit": self.permit,
             "drop": lambda file: model.drop(self._call(file)),
             "grow": self.grow,
             "settle": self.settle,
@@ -91,6 +92,13 @@ class Control:
         if call is None:
             raise KeyError(f"no such recording: {file}")
         return call
+
+    def permit(self, login: str, permission: str, value: str) -> None:
+        """Give a user a permission: "yes" or the name of a company; empty takes it away."""
+        user = {one.login: one for one in USERS}[login]
+        user.perms.pop(permission, None)
+        if value:
+            user.perms[permission] = value
 
     def give(self, extension: str, user: str = "") -> None:
         """Give an extension to a user, by login; to nobody where none is named."""
