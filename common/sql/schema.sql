@@ -1322,6 +1322,8 @@ GRANT SELECT,INSERT,UPDATE ON TABLE public.licence TO callstash_housekeeper;
 
 GRANT SELECT,INSERT ON TABLE public.link TO callstash_web;
 
+GRANT UPDATE(most_plays) ON TABLE public.link TO callstash_web;
+
 GRANT UPDATE(plays) ON TABLE public.link TO callstash_web;
 
 GRANT UPDATE(code_hash) ON TABLE public.link TO callstash_web;

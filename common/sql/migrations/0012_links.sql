@@ -61,5 +61,5 @@ COMMENT ON TABLE link_visit IS 'Browsers that opened a link, by the hash of thei
 
 GRANT INSERT, SELECT (id, kind, recipient, created_at, attempts, next_try_at, sent_at, refused_at, error) ON mail TO callstash_web;
 GRANT SELECT, INSERT, UPDATE ON mail TO callstash_notifier;
-GRANT SELECT, INSERT, UPDATE (plays, code_hash, code_failures, revoked_at, revoked_by) ON link TO callstash_web;
+GRANT SELECT, INSERT, UPDATE (plays, most_plays, code_hash, code_failures, revoked_at, revoked_by) ON link TO callstash_web;
 GRANT SELECT, INSERT ON link_visit TO callstash_web;
