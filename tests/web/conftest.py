@@ -14,6 +14,7 @@ from common.passwords import set_password
 from common.store import Store
 from tests.web.browser import Browser
 from tests.web.building import MASTER, Archive
+from tests.web.serving import serving
 from tests.web.world import World
 from webui import create_app
 from webui.settings import Settings
@@ -187,3 +188,12 @@ def world(
             "account": "admin",
         },
     )
+
+
+@pytest.fixture
+def served(
+    archive: Archive, dsn: str, tmp_path: Path, accounts: dict[str, str], licence: None
+) -> Iterator[str]:
+    """The address of the web UI, served as in production."""
+    with serving(dsn, archive.store.root, tmp_path) as address:
+        yield address

@@ -1,71 +1,16 @@
 """The web UI as it is served, in a real Chromium: log in, hear a recording, seek, lose the file."""
 
-import base64
-import os
 import re
-import socket
-import subprocess
-import sys
 from collections.abc import Iterator
-from pathlib import Path
 
 import pytest
 from playwright.sync_api import Page, expect, sync_playwright
 
 from common.db import Connection
 from tests.waiting import until
-from tests.web.building import MASTER, Archive, tone
+from tests.web.building import Archive, tone
+from tests.web.serving import ARGUMENTS
 from tests.web.world import World
-
-ROOT = Path(__file__).resolve().parents[2]
-ARGUMENTS = [
-    "--no-sandbox",
-    "--disable-gpu",
-    "--disable-background-networking",
-    "--disable-component-update",
-    "--disable-sync",
-    "--no-first-run",
-    "--autoplay-policy=user-gesture-required",
-]
-
-
-def answers(port: int) -> bool:
-    """Say whether something listens there."""
-    with socket.socket() as client:
-        client.settimeout(1)
-        return client.connect_ex(("127.0.0.1", port)) == 0
-
-
-@pytest.fixture
-def served(
-    archive: Archive, dsn: str, tmp_path: Path, accounts: dict[str, str], licence: None
-) -> Iterator[str]:
-    """The address of the web UI, served as in production."""
-    (tmp_path / "master.key").write_text(base64.b64encode(MASTER).decode())
-    (tmp_path / "callstash.toml").write_text(
-        f'[common]\ndatabase = "{dsn}"\nbroker = "amqp://nowhere"\n'
-        f'archive = "{archive.store.root}"\ntimezone = "Europe/London"\n'
-    )
-    with socket.socket() as listener:
-        listener.bind(("127.0.0.1", 0))
-        port = listener.getsockname()[1]
-    command = [
-        sys.executable, "-m", "gunicorn", "-c", "python:webui.serving",
-        "--bind", f"127.0.0.1:{port}", "webui:create_app()",
-    ]  # fmt: skip
-    environment = {
-        **os.environ,
-        "CALLSTASH_CONFIG": str(tmp_path / "callstash.toml"),
-        "CREDENTIALS_DIRECTORY": str(tmp_path),
-    }
-    process = subprocess.Popen(command, cwd=ROOT, env=environment)
-    try:
-        until(lambda: process.poll() is not None or answers(port), 30)
-        assert process.poll() is None
-        yield f"http://127.0.0.1:{port}"
-    finally:
-        process.terminate()
-        assert process.wait(20) == 0
 
 
 @pytest.fixture

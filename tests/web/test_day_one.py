@@ -18,7 +18,7 @@ from simulators.licence.vendor import Vendor
 from simulators.mail import server as mail
 from simulators.pbx import client
 from tests.waiting import until
-from tests.web.test_chromium import ARGUMENTS
+from tests.web.serving import ARGUMENTS
 
 SYSADMIN, ADMIN = "Tall-Heron-41", "Small-Otter-97"
 PICTURES = os.environ.get("PICTURES")  # a directory for screenshots on the way

@@ -190,8 +190,13 @@
   }
   audio.addEventListener("seeked", show);
   audio.addEventListener("error", async () => {
-    button.classList.remove("playing");
     const answer = await fetch(audio.currentSrc, { method: "HEAD" }).catch(() => null);
+    if (answer?.ok && !audio.paused && audio.readyState > 1) { // Firefox goes on without a loudspeaker
+      trouble.textContent = "It plays, but this device has no sound output that the browser can use.";
+      trouble.hidden = false;
+      return;
+    }
+    button.classList.remove("playing");
     explain(answer ? answer.status : 0);
     audio.load();
   });

@@ -1,6 +1,7 @@
 """Notes on a call: for all who may hear it; removed by their authors only."""
 
 import re
+from typing import Any
 from uuid import UUID
 
 from flask import Blueprint, abort, redirect, url_for
@@ -12,6 +13,7 @@ from webui.policy import Policy, requires
 from webui.queries import notes, recordings
 from webui.settings import connection
 from webui.views.recording import show
+from webui.views.search import read
 
 routes = Blueprint("notes", __name__, url_prefix="/recordings/<uuid:recording_id>/notes")
 
@@ -42,7 +44,12 @@ def add(recording_id: UUID) -> Response | tuple[str, int]:
     with db.transaction():
         note = notes.add(db, recording_id, at, body, user.account, user.name)
         auth.note(db, "note.add", f"recording:{recording_id}", note=note)
-    return redirect(url_for("recording.page", recording_id=recording_id, _anchor=f"t={at}"), 303)
+    return redirect(f"{_page(recording_id)}#t={at}", 303)
+
+
+def _page(recording_id: UUID) -> str:
+    asked: dict[str, Any] = {**read().asked}
+    return url_for("recording.page", recording_id=recording_id, **asked)
 
 
 @routes.post("/<int:note_id>/remove")
@@ -56,4 +63,4 @@ def remove(recording_id: UUID, note_id: int) -> Response:
         if not notes.remove(db, recording_id, note_id, auth.account()):
             abort(404)
         auth.note(db, "note.remove", f"recording:{recording_id}", note=note_id)
-    return redirect(url_for("recording.page", recording_id=recording_id), 303)
+    return redirect(_page(recording_id), 303)
