@@ -26,7 +26,7 @@ from webui.settings import Settings
 COMPANIES, RECORDINGS, POLLS, DEEDS, WAITING = 500, 1_000_000, 400, 1_000_000, 20_000
 ASKED = 60  # times for each page
 PASSWORD = "Tall-Heron-41"
-NOT_PAGES = re.compile(r"/(audio|original|peaks|static/.*|logout|login.*|activate)$|\.csv$")
+NOT_PAGES = re.compile(r"/(audio|original|wav|peaks|static/.*|logout|login.*|activate)$|\.csv$")
 NOTHING = "/nothing"
 
 
@@ -83,6 +83,9 @@ def fill(db: Connection) -> None:
         " FROM generate_series(1, 200) n",
         "INSERT INTO daemon_status SELECT 'archiver@' || n, '0.1', now(), now(), 'resting'"
         " FROM generate_series(1, 8) n",
+        "INSERT INTO mail_server (host, port, security, saved_by)"
+        " VALUES ('mail.example.com', 25, 'plain', 'sysadmin')",
+        "UPDATE general_settings SET sender = 'box@example.com', users_may_mail_links = true",
         "VACUUM ANALYZE",
     ):
         db.execute(query)
@@ -166,7 +169,7 @@ def main() -> None:
             passwords.set_password(db, "sysadmin", PASSWORD)
             port = free_port()
             ours.start_web(f"127.0.0.1:{port}")
-            visitor = Visitor(_connect(port))
+            visitor = Visitor(connected(port))
             visitor.log_in()
             spent = measure(visitor, pages(ours, db))
             empty = _p95(spent[NOTHING])
@@ -185,7 +188,8 @@ def _p95(times: list[float]) -> float:
     return statistics.quantiles(times, n=20)[-1]
 
 
-def _connect(port: int) -> http.client.HTTPConnection:
+def connected(port: int) -> http.client.HTTPConnection:
+    """Return a connection to a server that may be starting still."""
     deadline = time.monotonic() + 30
     while True:
         connection = http.client.HTTPConnection("127.0.0.1", port, timeout=60)

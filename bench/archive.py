@@ -70,6 +70,7 @@ def empty(ours: Installation) -> None:
             time.sleep(0.1)
         connection.execute(
             "TRUNCATE recording, recording_audio, poll, poll_company, poll_tally, company_usage"
+            " CASCADE"
         )
         connection.execute("UPDATE company SET listed_until = NULL, complete_at = NULL")
         connection.execute("CHECKPOINT")

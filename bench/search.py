@@ -32,12 +32,13 @@ LAST = ("Archer", "Baker", "Clerk", "Dealer", "Ericson", "Fletcher", "Green", "H
         "Jones", "Keller", "Lorimer", "Mason", "Norris", "Oakley", "Porter", "Quigley", "Rhodes",
         "Sawyer", "Tanner", "Underhill", "Vickers", "Weaver", "Yates", "Zimmer")  # fmt: skip
 
-# Company n has a share of 1/(n + 3) of the calls; 30 extensions and one more for each 8,000 calls.
+# Company n has a share of 1/(n + 3) of the calls, which come in the order of their time.
 FILL = """
 CREATE TEMPORARY TABLE made AS
     SELECT n, 200 + c AS company, 20000 + c * 211 + floor(random() ^ 1.7 * (30 + %(count)s / 8000.0
                / (c + 3) / 4))::int AS extension,
-           random() AS way, random() AS who, random() AS at, random() AS long
+           random() AS way, random() AS who, (n + %(done)s) / %(total)s::float8 AS at,
+           random() AS long
     FROM (SELECT n, least(%(companies)s,
               ceil(exp(random() * ln((%(companies)s + 4) / 4.0)) * 4 - 3))::int AS c
           FROM generate_series(1, %(count)s) n) t;
@@ -75,7 +76,8 @@ def fill(db: psycopg.Connection[Any], count: int) -> None:
     batch = 1_000_000
     for done in range(0, count, batch):
         arguments = {
-            "count": min(batch, count - done), "companies": COMPANIES, "begin": BEGIN,
+            "count": min(batch, count - done), "done": done, "total": count,
+            "companies": COMPANIES, "begin": BEGIN,
             "span": NOW - BEGIN, "first": list(FIRST), "firsts": len(FIRST), "last": list(LAST),
             "lasts": len(LAST),
         }  # fmt: skip
@@ -89,11 +91,13 @@ def fill(db: psycopg.Connection[Any], count: int) -> None:
         "INSERT INTO pbx_user (pbx_id, remote_id) SELECT 10, e FROM (SELECT DISTINCT"
         " CASE WHEN direction = 'outbound' THEN caller ELSE callee END AS e FROM recording) e"
     )
+    db.execute("SET session_replication_role = replica")  # the foreign keys hold
     db.execute(
         "INSERT INTO recording_owner (recording_id, user_id, started_at)"
         " SELECT r.id, u.id, r.started_at FROM recording r JOIN pbx_user u ON u.remote_id ="
         " CASE WHEN r.direction = 'outbound' THEN r.caller ELSE r.callee END"
     )
+    db.execute("RESET session_replication_role")
     db.execute("VACUUM ANALYZE recording")
     db.execute("VACUUM ANALYZE recording_owner")
 

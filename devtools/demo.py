@@ -22,6 +22,7 @@ from simulators.licence import server as licence
 from simulators.licence.vendor import Vendor
 from simulators.mail import server as mail
 from simulators.pbx import client
+from simulators.pbx.model import USERS
 
 DIRECTORY = VAR / "demo"
 CALLS, LIVE = 300, 20  # so many calls, and one more every so many seconds
@@ -73,6 +74,7 @@ def _operate(running: ExitStack, fresh: bool, is_check: bool) -> int:
     web, passwords = _start(ours), _passwords(ours)
     watch = Watch(running.enter_context(ours.connect()))
     _activate(ours, vendor.vendor)
+    _mail(ours, mails)
     _wait_for(ours, watch, web)
     _tell(web, passwords, pbx, mails, is_check)
     if is_check:
@@ -125,6 +127,21 @@ def _activate(ours: Installation, vendor: Vendor) -> None:
             print(ours.tool("activate", vendor.sell()).strip(), flush=True)
 
 
+def _mail(ours: Installation, port: int) -> None:
+    """Let mail go to our own mail server, which has another port in each run."""
+    with ours.connect() as db:
+        db.execute(
+            "INSERT INTO mail_server (host, port, security, saved_by)"
+            " VALUES ('127.0.0.1', %s, 'plain', 'demo')"
+            " ON CONFLICT (single) DO UPDATE SET port = excluded.port",
+            [port],
+        )
+        db.execute(
+            "UPDATE general_settings SET sender = 'callstash@example.com',"
+            " recipients = '{admin@example.com}', users_may_mail_links = true WHERE sender = ''"
+        )
+
+
 def _web_port() -> int:
     with socket.socket() as probe:
         probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
@@ -168,9 +185,13 @@ def _tell(
     print(f"\n  web UI  {web}")
     for name, password in passwords.items():
         print(f"          PBX: admin   user name: {name:8}   password: {password}")
+    for user in USERS[:3]:
+        hears = f"hears all calls of {user.companies[0]}" if user.companies else "hears their own"
+        print(f"          PBX: Demo    user name: {user.login:8}   password: {user.password:19}"
+              f"   {hears}")  # fmt: skip
     print(f"  PBX     {pbx.url}, simulated, offers {CALLS} calls{more}")
     here = DIRECTORY.relative_to(Path.cwd())
-    print(f"  mail    127.0.0.1, port {mails}, no encryption, no login; it ends up in {here}/mails")
+    print(f"  mail    what is sent ends up in {here}/mails (127.0.0.1, port {mails})")
     print(f"  logs    {here}/*.log")
     print("  Ctrl-C stops everything; the next './dev demo' goes on from there.\n", flush=True)
 

@@ -16,6 +16,7 @@ import psycopg
 
 from devtools.demo_watch import Watch
 from simulators.pbx import client
+from simulators.pbx.model import USERS
 
 PATIENCE = 120.0  # seconds without any progress
 NEW = 5  # calls that appear during the check
@@ -103,6 +104,7 @@ def check(
     _all_stored(tally, db, offered, turn)
     stored = {(company, file): id for company, file, id in db.execute(STORED)}
     _play(tally, browser, offered, stored)
+    _user(tally, web, offered, stored)
     watch.line(f"{tally.passed} passed, {tally.failed} failed")
     return 1 if tally.failed else 0
 
@@ -157,6 +159,35 @@ def _play(
             f"status {part.status}, {len(part.body)} bytes",
         )
     _refused(tally, browser, f"{path}/audio")
+
+
+def _user(
+    tally: Tally,
+    web: str,
+    offered: dict[tuple[str, str], dict[str, Any]],
+    stored: dict[tuple[str, str], Any],
+) -> None:
+    """Find and hear calls as a user of the PBX, who took part in some of them."""
+    alice, browser = USERS[0], Browser(web)
+    fields = {"pbx": "Demo", "name": alice.login, "password": alice.password}
+    answer = browser.send("/login", "/login", **fields)
+    tally.expect(
+        answer.status == 303, f"{alice.login} logs in with her PBX password", answer.status
+    )
+    own = {
+        str(stored[key])
+        for key, call in offered.items()
+        if {call["caller"], call["callee"]} & {*alice.extensions}
+    }
+    rows = browser.ask("GET", "/calls.csv").body.decode()
+    found = {str(call) for call in stored.values() if str(call) in rows}
+    what = f"she finds the {len(own)} calls that she took part in, and no other"
+    tally.expect(found == own, what, f"{len(found)}, of which {len(found & own)} are hers")
+    heard = browser.ask("GET", f"/recordings/{min(own)}/audio", Range="bytes=0-99").status
+    tally.expect(heard == 206, "she hears one of them", heard)
+    others = min(str(call) for call in stored.values() if str(call) not in own)
+    refused = browser.ask("GET", f"/recordings/{others}/audio").status
+    tally.expect(refused == 404, "a call of somebody else does not exist for her", refused)
 
 
 def _refused(tally: Tally, browser: Browser, path: str) -> None:

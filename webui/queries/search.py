@@ -178,7 +178,7 @@ class _Query:
             company = "true"
             if len(self._scope.companies) == 1:
                 self._arguments["company"] = self._scope.companies[0]
-                company = "r.company_id = %(company)s"
+                company = "r.company_id = %(company)s::integer"  # GIN takes no other type
             elif self._scope.companies:
                 company = "r.company_id = ANY(%(companies)s::integer[])"
             yield (
