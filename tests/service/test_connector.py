@@ -164,6 +164,7 @@ def test_a_company_that_is_not_managed_is_no_permission(connector: pbx.Connector
 def test_a_user_logs_in_with_their_own_password(connector: pbx.Connector) -> None:
     user = connector.authenticate("alice", "alice-password")
     assert user.login == "alice"
+    assert connector.names([user.id, "no such user"]) == {user.id: user.name}
     owners = connector.owners(["200", "201", "202", "no such extension"])
     assert owners
     assert user.id in {owner.user_id for owner in owners.values()}

@@ -266,6 +266,14 @@ def test_owners_of_extensions_are_known(talk: Talk) -> None:
     assert answer["values"][0] == {"virt_exten": "200", "company": "default", "owner": 238}
 
 
+def test_users_are_named_to_who_may_read_them(talk: Talk) -> None:
+    body = {"type": "user", "scope": {"id": [238, 1]}, "columns": ["id", "name"]}
+    answer = talk.post("/rest/ops/read", {**body, "auth": KEY_AUTH})
+    assert [(row["id"], row["name"]) for row in answer["values"]] == [(238, "Alice Archer")]
+    alice = {"type": "auth", "username": "alice", "password": "alice-password"}
+    assert talk.post("/rest/ops/read", {**body, "auth": alice})["result"] == "fail"
+
+
 def test_call_records_are_paged_by_their_number(talk: Talk, sim: client.Running) -> None:
     seen: list[str] = []
     cursor = 0

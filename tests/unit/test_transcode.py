@@ -104,6 +104,38 @@ def test_gsm_is_the_same_whatever_range_is_asked_for_and_close_to_one_decoding()
     assert 10 * np.log10((theirs[near] ** 2).sum() / noise) > 25
 
 
+@pytest.mark.parametrize("channels", [1, 2])
+def test_mp3_becomes_wav_of_the_length_that_the_archiver_found(channels: int) -> None:
+    data = recording("mp3", channels)
+    with Scanner() as scanner:
+        scanner.feed(data)
+        seconds = scanner.finish().seconds
+
+    def read(start: int, stop: int) -> Iterator[bytes]:
+        yield data[start:stop]
+
+    found = facts(data)
+    made = transcode.wav(found, seconds, read)
+    whole = everything(made)
+    frame = 2 * found.channels
+    assert made.mime == "audio/wav"
+    assert made.size == len(whole) == 44 + round(seconds * found.sample_rate) * frame
+    heard = np.frombuffer(whole[44:], "<i2").astype(float)
+    assert np.abs(heard).max() > 1000
+    for start, stop in ((0, 44), (40, 60), (1000, 5001), (len(whole) - 7, len(whole))):
+        assert b"".join(made.read_range(start, stop)) == whole[start:stop]
+
+
+def test_what_is_no_mp3_becomes_the_wav_that_is_played() -> None:
+    data = recording("gsm")
+
+    def read(start: int, stop: int) -> Iterator[bytes]:
+        yield data[start:stop]
+
+    made = transcode.wav(facts(data), 1.0, read)
+    assert everything(made) == everything(playable(data))
+
+
 def test_mp3_and_what_nobody_knows_stay_as_they_are() -> None:
     bare = recording("mp3")
     made = playable(bare)
