@@ -65,6 +65,8 @@ class Ownership:
         for look in participants.looks(db, self._company):
             self._looks[look.extension].append(look)
         self._look(self._looks)
+        once = {look.user_id for looks in self._looks.values() for look in looks if look.user_id}
+        self._names |= participants.name(db, {}, sorted(once - self._names.keys()))
 
     def of(self, calls: Sequence[Call]) -> list[Taken] | None:
         """Return who took part in each of these calls; None where the PBX does not say."""
@@ -114,17 +116,15 @@ class Ownership:
             for extension, owner in owners.items()
             if owner.company == self._company_name and owner.user_id
         }
-        with self._db.transaction():
-            users = participants.users(self._db, self._pbx_id, set(ours.values()))
-            self._name(users)
-            changed = []
-            for extension in batch:
-                remote = ours.get(extension)
-                looks = self._looks.get(extension)
-                if remote is None and not looks:
-                    continue  # nobody's, as it always was: somebody else's number
-                changed.append(self._seen(extension, users[remote] if remote else None))
-            participants.note(self._db, self._company, changed)
+        users = participants.users(self._db, self._pbx_id, set(ours.values()))
+        self._name(users)
+        changed = []
+        for extension in batch:
+            remote = ours.get(extension)
+            if remote is None and not self._looks.get(extension):
+                continue  # nobody's, as it always was: somebody else's number
+            changed.append(self._seen(extension, users[remote] if remote else None))
+        participants.note(self._db, self._company, changed)
 
     def _seen(self, extension: str, user: int | None) -> Look:
         looks = self._looks[extension]
