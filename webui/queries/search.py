@@ -15,6 +15,7 @@ from webui.queries.rows import rows
 from webui.scope import Scope
 
 LOOKED = 4000  # newest calls that are looked through, before the index is asked
+LOOKED_OWN = 1000  # one's own lie far apart on the disk
 Key = tuple[datetime, UUID]
 
 COLUMNS = (
@@ -73,7 +74,8 @@ def search(
     query = _Query(db, scope, wanted, key, limit, newer)
     if not query.sources:
         return Found([], 0, True)
-    each = limit + 1 if not query.filtered else max(limit + 1, LOOKED // query.sources)
+    looked = LOOKED_OWN if scope.user_id is not None else LOOKED
+    each = limit + 1 if not query.filtered else max(limit + 1, looked // query.sources)
     while True:
         found, complete = query.look(each)
         if complete or len(found.calls) >= limit:
