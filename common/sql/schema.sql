@@ -1021,7 +1021,7 @@ CREATE INDEX recording_due ON public.recording USING btree (pbx_id, next_try_at,
 
 CREATE INDEX recording_gone ON public.recording USING btree (listed_at) WHERE (state = 'gone'::public.recording_state);
 
-CREATE INDEX recording_long ON public.recording USING btree (company_id, started_at DESC, id DESC) WHERE (duration >= 600);
+CREATE INDEX recording_long ON public.recording USING btree (duration, company_id) WHERE (duration >= 600);
 
 CREATE INDEX recording_newest ON public.recording USING btree (company_id, started_at DESC, id DESC);
 

@@ -91,6 +91,7 @@ def test_every_page_in_both_directions_is_what_the_reference_says(
 ) -> None:
     monkeypatch.setattr(search, "LOOKED", looked)
     monkeypatch.setattr(search, "FEW", looked // 2000)
+    monkeypatch.setattr(search, "MOST_LOOKED", looked * 10)
     monkeypatch.setattr(search, "LOOKED_OWN", looked)
     one, two, three, empty, alice, bob = crowd
     scopes = [

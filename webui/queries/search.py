@@ -15,6 +15,7 @@ from webui.queries.rows import rows
 from webui.scope import Scope
 
 LOOKED = 4000  # newest calls that are looked through, before the index is asked
+MOST_LOOKED = 32_000  # beyond it the index is faster
 FEW = 4  # companies for which the index is asked one by one
 LOOKED_OWN = 1000  # one's own lie far apart on the disk
 Key = tuple[datetime, UUID]
@@ -77,13 +78,16 @@ def search(
         return Found([], 0, True)
     looked = LOOKED_OWN if scope.user_id is not None else LOOKED
     each = limit + 1 if not query.filtered else max(limit + 1, looked // query.sources)
-    while True:
+    found, complete = query.look(each)
+    while not complete and len(found.calls) < limit:
+        if not query.filtered:
+            each *= 4  # many calls began in the very same second
+        else:  # as many as have enough of what these have some of
+            each = 4 * each * limit // (3 * len(found.calls)) if found.calls else MOST_LOOKED
+            if each * query.sources >= MOST_LOOKED:
+                return query.ask_index()
         found, complete = query.look(each)
-        if complete or len(found.calls) >= limit:
-            return found
-        if query.filtered:
-            return query.ask_index()
-        each *= 4  # many calls began in the very same second
+    return found
 
 
 class _Query:

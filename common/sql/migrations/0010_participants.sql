@@ -37,7 +37,7 @@ COMMENT ON FUNCTION covers IS 'The one definition of what a hold covers; when in
 DROP INDEX recording_parties;
 CREATE INDEX recording_parties ON recording USING gin (company_id, parties gin_trgm_ops);
 
-CREATE INDEX recording_long ON recording (company_id, started_at DESC, id DESC) WHERE duration >= 600;
+CREATE INDEX recording_long ON recording (duration, company_id) WHERE duration >= 600;
 
 CREATE TABLE recording_owner (
     recording_id uuid NOT NULL REFERENCES recording,
