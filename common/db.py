@@ -25,7 +25,8 @@ def connect(database: str, process: str, *, label: str = "", idle_seconds: int =
     """
     limits = {
         "TimeZone": "UTC",
-        "jit": "off",  # its preparation takes longer than any of our queries
+        "jit": "off",  # its preparation takes longer than any of our queries,
+        "max_parallel_workers_per_gather": "0",  # and so does that of helpers
         "statement_timeout": "60s",
         "lock_timeout": "10s",
         "idle_in_transaction_session_timeout": f"{idle_seconds}s",

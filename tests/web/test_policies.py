@@ -21,18 +21,22 @@ REFUSED = "Your account may not do this."
 
 @pytest.fixture
 def browse(
-    world: World,
-    log_in: Callable[[str], Browser],
-    as_user: Callable[..., Browser],
-    archive: Archive,
+    world: World, as_user: Callable[..., Browser], archive: Archive, db: Connection
 ) -> Callable[[str], Browser]:
-    """Return a browser of one of WHO; the user hears all calls of the company."""
+    """Return a new browser of one of WHO; the user hears all calls of the company."""
     user = archive.user("alice")
 
     def begin(who: str) -> Browser:
-        if who == "user":
-            return as_user(user, int(world.known["company_id"]))
-        return Browser(world.app) if who == "anonymous" else log_in(who)
+        if who == "anonymous":
+            return Browser(world.app)
+        browser = as_user(user, int(world.known["company_id"]))
+        if who != "user":
+            db.execute(
+                "UPDATE session SET user_id = NULL, hears = '{}', account = %s"
+                " WHERE token_sha256 = sha256(%s::text::bytea)",
+                [who, browser.token],
+            )
+        return browser
 
     return begin
 

@@ -90,13 +90,14 @@ def test_every_page_in_both_directions_is_what_the_reference_says(
     looked: int,
 ) -> None:
     monkeypatch.setattr(search, "LOOKED", looked)
-    monkeypatch.setattr(search, "FEW", looked // 2000)
+    monkeypatch.setattr(search, "MANY", looked // 2000)
     monkeypatch.setattr(search, "MOST_LOOKED", looked * 10)
     monkeypatch.setattr(search, "LOOKED_OWN", looked)
     one, two, three, empty, alice, bob = crowd
     scopes = [
         Scope(everything=True), Scope(companies=(one,)), Scope(companies=(one, two, empty)),
         Scope(user_id=alice), Scope(user_id=bob, companies=(three,)), Scope(companies=(empty,)),
+        Scope(user_id=bob, companies=(two, empty)),
         Scope(),
     ]  # fmt: skip
     questions = [

@@ -16,7 +16,7 @@ from webui.scope import Scope
 
 LOOKED = 4000  # newest calls that are looked through, before the index is asked
 MOST_LOOKED = 32_000  # beyond it the index is faster
-FEW = 4  # companies for which the index is asked one by one
+MANY = 50  # companies from which on all calls are looked through instead of each company's
 LOOKED_OWN = 1000  # one's own lie far apart on the disk
 Key = tuple[datetime, UUID]
 
@@ -82,9 +82,11 @@ def search(
     while not complete and len(found.calls) < limit:
         if not query.filtered:
             each *= 4  # many calls began in the very same second
+        elif not (query.of_all and found.calls):
+            return query.ask_index()
         else:  # as many as have enough of what these have some of
-            each = 4 * each * limit // (3 * len(found.calls)) if found.calls else MOST_LOOKED
-            if each * query.sources >= MOST_LOOKED:
+            each = 4 * each * limit // (3 * len(found.calls))
+            if each >= MOST_LOOKED:
                 return query.ask_index()
         found, complete = query.look(each)
     return found
@@ -121,9 +123,16 @@ class _Query:
         if wanted.longest is not None:
             filters.append("r.duration <= %(longest)s")
         self.filtered = bool(filters)
+        self.of_all = scope.everything or (self.filtered and len(scope.companies) > MANY)
         self._filter = " AND ".join(filters or ["true"])
-        companies = 1 if scope.everything else len(scope.companies)
-        self.sources = companies + (scope.user_id is not None)
+        self._company = "true"
+        if len(scope.companies) == 1:
+            self._arguments["company"] = scope.companies[0]
+            self._company = "r.company_id = %(company)s::integer"  # GIN takes no other type
+        elif not scope.everything:  # with + 0 no index is used: GIN would look up one by one
+            column = "r.company_id + 0" if self.of_all else "r.company_id"
+            self._company = f"{column} = ANY(%(companies)s::integer[])"
+        self.sources = (1 if self.of_all else len(scope.companies)) + (scope.user_id is not None)
 
     def look(self, each: int) -> tuple[Found, bool]:
         """Look through the newest calls of each source; true where those are all that there are."""
@@ -134,6 +143,7 @@ class _Query:
             f"SELECT {self._end}(started_at) AS last FROM newest"
             " GROUP BY source HAVING count(*) >= %(each)s) cut),"
             f" found AS (SELECT {COLUMNS} FROM newest r, horizon WHERE {self._filter}"
+            f" AND (r.source = 0 OR {self._company})"
             f" AND (horizon.at IS NULL OR horizon.at {self._past} r.started_at))"
             " SELECT f.*, (SELECT count(*) FROM found) AS total, horizon.at AS horizon"
             " FROM horizon LEFT JOIN (SELECT * FROM found"
@@ -152,8 +162,8 @@ class _Query:
             f"SELECT {columns} FROM recording r WHERE {{company}}{self._bounds.format(*times)}"
             f" {order.format(*times)} LIMIT %(each)s"
         )
-        if self._scope.everything:
-            yield f"SELECT 0 AS source, r.* FROM ({of_company.format(company='')}) r"
+        if self.of_all:
+            yield f"SELECT 1 AS source, r.* FROM ({of_company.format(company='')}) r"
         elif self._scope.companies:
             yield (
                 "SELECT c.id AS source, r.* FROM unnest(%(companies)s::integer[]) AS c (id)"
@@ -182,15 +192,9 @@ class _Query:
     def _hits(self) -> Iterator[str]:
         bounds = self._bounds.format("r.started_at", "r.id")
         if self._scope.everything or self._scope.companies:
-            company = "true"
-            if len(self._scope.companies) == 1:
-                self._arguments["company"] = self._scope.companies[0]
-                company = "r.company_id = %(company)s::integer"  # GIN takes no other type
-            elif self._scope.companies:  # GIN would look each text up for each company
-                number = "r.company_id" if len(self._scope.companies) <= FEW else "r.company_id + 0"
-                company = f"{number} = ANY(%(companies)s::integer[])"
             yield (
-                f"SELECT {COLUMNS} FROM recording r WHERE {company} AND {self._filter} AND {bounds}"
+                f"SELECT {COLUMNS} FROM recording r WHERE {self._company} AND {self._filter}"
+                f" AND {bounds}"
             )
         if self._scope.user_id is not None:
             yield (
