@@ -1,12 +1,13 @@
 """What retention deletes: one query, which the preview sums up and the housekeeper works off.
 
-A recording expires when it began earlier than its company's limit ago. One that is still to be
-fetched never does. What a legal hold covers expires and is kept.
+A recording expires when it began earlier than its company's limit ago, and two days more. One that
+is still to be fetched never does. What a legal hold covers expires and is kept.
 """
 
+from calendar import monthrange
 from collections.abc import Mapping
 from dataclasses import dataclass
-from datetime import datetime
+from datetime import datetime, timedelta
 from uuid import UUID
 
 from psycopg.rows import class_row
@@ -14,6 +15,7 @@ from psycopg.rows import class_row
 from common.db import Connection
 
 KEEP_MONTHS = (0, 60, 24, 12, 6, 3)  # 0: for ever
+MARGIN = timedelta(days=2)  # a clock that is a day ahead, or in a wrong zone, deletes nothing early
 
 EXPIRING = (
     "SELECT r.id, r.started_at, coalesce(a.file_size, 0) AS bytes, EXISTS (SELECT FROM legal_hold h"
@@ -29,18 +31,27 @@ EXPIRING = (
 )
 
 
+def one_at_a_time(db: Connection) -> None:
+    """Wait until nobody decides what is deleted, or changes what decides it; until the commit.
+
+    Taken by whoever deletes, and by whoever adds a hold or changes a limit.
+    """
+    db.execute("SELECT pg_advisory_xact_lock(hashtext('callstash.deletion'))")
+
+
 def cutoff(now: datetime, months: int) -> datetime:
     """Return the instant `months` calendar months before `now`, which is in UTC.
 
-    A day that the month does not have is its last one: three months before 31 May is 28 February.
+    A day that the month does not have is the end of it: three months before 31 May is the last
+    instant of February. So a later `now` never gives an earlier instant.
     """
     year, month = divmod(now.year * 12 + now.month - 1 - months, 12)
-    for day in (now.day, 30, 29, 28):
-        try:
-            return now.replace(year=year, month=month + 1, day=day)
-        except ValueError:
-            continue
-    raise AssertionError(now)
+    last = monthrange(year, month + 1)[1]
+    if now.day <= last:
+        return now.replace(year=year, month=month + 1)
+    return now.replace(
+        year=year, month=month + 1, day=last, hour=23, minute=59, second=59, microsecond=999999
+    )
 
 
 @dataclass(frozen=True)
@@ -74,7 +85,7 @@ def preview(db: Connection, now: datetime, months: Mapping[int, int]) -> list[Ex
     with db.cursor(row_factory=class_row(Expiring)) as cursor:
         for company, limit in months.items():
             if limit:
-                arguments = {"company": company, "cutoff": cutoff(now, limit)}
+                arguments = {"company": company, "cutoff": cutoff(now - MARGIN, limit)}
                 found += cursor.execute(query, arguments).fetchall()
     return found
 
@@ -106,7 +117,7 @@ def due(
     )
     started, recording = after or (None, None)
     arguments = {
-        "company": company, "cutoff": cutoff(now, months), "limit": limit,
+        "company": company, "cutoff": cutoff(now - MARGIN, months), "limit": limit,
         "started": started, "id": recording,
     }  # fmt: skip
     with db.cursor(row_factory=class_row(Due)) as cursor:

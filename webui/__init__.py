@@ -21,6 +21,7 @@ from webui.views import (
     company_settings,
     holds,
     home,
+    housekeeping,
     licence,
     links,
     listen,
@@ -74,7 +75,7 @@ def create_app(settings: Settings | None = None, master_key: bytes | None = None
     blueprints = (
         assets, login, home, pbx, pbx_add, pbx_settings, companies, company, company_settings,
         recording, media, account, administrators, audit, licence, mail, holds, retention,
-        system, search, notes, links, listen,
+        system, search, notes, links, listen, housekeeping,
     )  # fmt: skip
     for routes in dict.fromkeys(views.routes for views in blueprints):
         app.register_blueprint(routes)

@@ -7,6 +7,7 @@ from flask import url_for
 WORDS = {
     "account.reset": "set back to the factory password",
     "audit.export": "saved the audit log",
+    "company.deleted": "deleted a company with its keys",
     "company.cancel_delete": "cancelled the deletion of a company",
     "company.delete": "marked a company for deletion",
     "company.retention": "changed how long a company's recordings are kept",
@@ -43,6 +44,9 @@ WORDS = {
     "pbx.poll_now": "asked for a poll",
     "pbx.refresh_companies": "had a company list refreshed",
     "pbx.retention": "changed how long a PBX's recordings are kept",
+    "purge.finished": "deleted what had expired",
+    "purge.permit": "confirmed a large deletion",
+    "purge.run": "asked for housekeeping",
     "recording.download": "downloaded a recording",
     "recording.play": "played a recording",
     "recording.refetched": "replaced a recording that the PBX had changed",

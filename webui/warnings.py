@@ -44,6 +44,7 @@ class Facts:
     stuck_messages: int
     gone: int
     today: date
+    braked: int = 0  # recordings that a deletion may not delete unconfirmed
 
 
 def warnings(facts: Facts) -> list[Warned]:
@@ -67,6 +68,10 @@ def _storage(facts: Facts) -> Iterator[Warned]:
 
 
 def _lost(facts: Facts) -> Iterator[Warned]:
+    if facts.braked:
+        many = words.count(facts.braked, "recording")
+        text = f"{many} would be deleted, more than usual: nothing was, until that is confirmed."
+        yield Warned(text, "housekeeping.page")
     if facts.gone:
         lost = words.count(facts.gone, "recording was", "recordings were")
         yield Warned(f"{lost} gone from the PBX before it could be fetched, in the last 30 days.")

@@ -44,6 +44,17 @@ CREATE TYPE public.poll_trigger AS ENUM (
     'retry'
 );
 
+CREATE TYPE public.purge_reason AS ENUM (
+    'retention',
+    'company'
+);
+
+CREATE TYPE public.purge_state AS ENUM (
+    'running',
+    'finished',
+    'braked'
+);
+
 CREATE TYPE public.recording_state AS ENUM (
     'listed',
     'stored',
@@ -683,6 +694,47 @@ COMMENT ON TABLE public.poll_tally IS 'Progress of a poll''s downloads: one row 
 
 COMMENT ON COLUMN public.poll_tally.failed IS 'Attempts that failed (one recording may fail more than once).';
 
+CREATE TABLE public.purge (
+    id bigint NOT NULL,
+    asked_by text NOT NULL,
+    state public.purge_state DEFAULT 'running'::public.purge_state NOT NULL,
+    started_at timestamp with time zone NOT NULL,
+    finished_at timestamp with time zone,
+    archive_calls bigint NOT NULL,
+    planned_calls bigint NOT NULL,
+    planned_bytes bigint NOT NULL,
+    held_calls bigint NOT NULL,
+    deleted_calls bigint DEFAULT 0 NOT NULL,
+    deleted_bytes bigint DEFAULT 0 NOT NULL,
+    companies integer DEFAULT 0 NOT NULL,
+    CONSTRAINT purge_check CHECK (((state = 'running'::public.purge_state) = (finished_at IS NULL)))
+);
+
+COMMENT ON TABLE public.purge IS 'Nightly deletions, running and past: what each was to delete and what it did. Owner: the housekeeper.';
+
+COMMENT ON COLUMN public.purge.held_calls IS 'What has expired too and a legal hold keeps.';
+
+COMMENT ON COLUMN public.purge.companies IS 'Companies that are gone for good, with their keys.';
+
+ALTER TABLE public.purge ALTER COLUMN id ADD GENERATED ALWAYS AS IDENTITY (
+    SEQUENCE NAME public.purge_id_seq
+    START WITH 1
+    INCREMENT BY 1
+    NO MINVALUE
+    NO MAXVALUE
+    CACHE 1
+);
+
+CREATE TABLE public.purge_permit (
+    single boolean DEFAULT true NOT NULL,
+    calls bigint NOT NULL,
+    granted_at timestamp with time zone DEFAULT now() NOT NULL,
+    granted_by text NOT NULL,
+    CONSTRAINT purge_permit_single_check CHECK (single)
+);
+
+COMMENT ON TABLE public.purge_permit IS 'Lets one deletion of up to so many calls pass the brake, within a day. The web UI grants it, the housekeeper uses it up.';
+
 CREATE TABLE public.recording (
     id uuid NOT NULL,
     pbx_id integer NOT NULL,
@@ -820,6 +872,17 @@ COMMENT ON COLUMN public.session.user_id IS 'A PBX user, where it is not an admi
 
 COMMENT ON COLUMN public.session.hears IS 'Companies of which this user hears all calls, as the PBX said at the login.';
 
+CREATE TABLE public.tombstone (
+    recording_id uuid NOT NULL,
+    company_id integer NOT NULL,
+    purge_id bigint NOT NULL,
+    deleted_at timestamp with time zone DEFAULT now() NOT NULL,
+    reason public.purge_reason NOT NULL,
+    asked_by text NOT NULL
+);
+
+COMMENT ON TABLE public.tombstone IS 'What is left of a deleted recording: that it was there, when it went, why, and who wanted it. Owner: the housekeeper.';
+
 CREATE TABLE public.unlink_pending (
     path text NOT NULL,
     created_at timestamp with time zone DEFAULT now() NOT NULL
@@ -944,6 +1007,12 @@ ALTER TABLE ONLY public.poll_schedule
 ALTER TABLE ONLY public.poll_tally
     ADD CONSTRAINT poll_tally_pkey PRIMARY KEY (poll_id, company_id, instance);
 
+ALTER TABLE ONLY public.purge_permit
+    ADD CONSTRAINT purge_permit_pkey PRIMARY KEY (single);
+
+ALTER TABLE ONLY public.purge
+    ADD CONSTRAINT purge_pkey PRIMARY KEY (id);
+
 ALTER TABLE ONLY public.recording_audio
     ADD CONSTRAINT recording_audio_pkey PRIMARY KEY (recording_id);
 
@@ -967,6 +1036,9 @@ ALTER TABLE ONLY public.session
 
 ALTER TABLE ONLY public.session
     ADD CONSTRAINT session_pkey PRIMARY KEY (token_sha256);
+
+ALTER TABLE ONLY public.tombstone
+    ADD CONSTRAINT tombstone_pkey PRIMARY KEY (recording_id);
 
 ALTER TABLE ONLY public.unlink_pending
     ADD CONSTRAINT unlink_pending_pkey PRIMARY KEY (path);
@@ -1013,6 +1085,8 @@ CREATE INDEX poll_history ON public.poll USING btree (pbx_id, id DESC);
 
 CREATE UNIQUE INDEX poll_running ON public.poll USING btree (pbx_id) WHERE (finished_at IS NULL);
 
+CREATE UNIQUE INDEX purge_running ON public.purge USING btree ((true)) WHERE (state = 'running'::public.purge_state);
+
 CREATE INDEX recording_callee ON public.recording USING btree (reverse(public.digits(callee)) text_pattern_ops);
 
 CREATE INDEX recording_caller ON public.recording USING btree (reverse(public.digits(caller)) text_pattern_ops);
@@ -1052,9 +1126,6 @@ ALTER TABLE ONLY public.extension_owner
 
 ALTER TABLE ONLY public.extension_owner
     ADD CONSTRAINT extension_owner_user_id_fkey FOREIGN KEY (user_id) REFERENCES public.pbx_user(id);
-
-ALTER TABLE ONLY public.legal_hold
-    ADD CONSTRAINT legal_hold_company_id_fkey FOREIGN KEY (company_id) REFERENCES public.company(id);
 
 ALTER TABLE ONLY public.link
     ADD CONSTRAINT link_mail_id_fkey FOREIGN KEY (mail_id) REFERENCES public.mail(id);
@@ -1121,6 +1192,9 @@ ALTER TABLE ONLY public.session
 
 ALTER TABLE ONLY public.session
     ADD CONSTRAINT session_user_id_fkey FOREIGN KEY (user_id) REFERENCES public.pbx_user(id);
+
+ALTER TABLE ONLY public.tombstone
+    ADD CONSTRAINT tombstone_purge_id_fkey FOREIGN KEY (purge_id) REFERENCES public.purge(id);
 
 GRANT SELECT,INSERT ON TABLE public.legal_hold TO callstash_web;
 
@@ -1192,6 +1266,8 @@ GRANT SELECT ON TABLE public.box TO callstash_housekeeper;
 
 GRANT SELECT,DELETE ON TABLE public.call_note TO callstash_web;
 
+GRANT SELECT,DELETE ON TABLE public.call_note TO callstash_housekeeper;
+
 GRANT INSERT(recording_id) ON TABLE public.call_note TO callstash_web;
 
 GRANT INSERT(second) ON TABLE public.call_note TO callstash_web;
@@ -1234,7 +1310,7 @@ GRANT SELECT ON TABLE public.company TO callstash_archiver;
 
 GRANT SELECT ON TABLE public.company TO callstash_web;
 
-GRANT SELECT ON TABLE public.company TO callstash_housekeeper;
+GRANT SELECT,DELETE ON TABLE public.company TO callstash_housekeeper;
 
 GRANT UPDATE(state) ON TABLE public.company TO callstash_web;
 
@@ -1248,9 +1324,13 @@ GRANT INSERT ON TABLE public.company_key TO callstash_poller;
 
 GRANT SELECT ON TABLE public.company_key TO callstash_web;
 
+GRANT DELETE ON TABLE public.company_key TO callstash_housekeeper;
+
 GRANT SELECT(company_id) ON TABLE public.company_key TO callstash_poller;
 
 GRANT SELECT(company_id) ON TABLE public.company_key TO callstash_archiver;
+
+GRANT SELECT(company_id) ON TABLE public.company_key TO callstash_housekeeper;
 
 GRANT SELECT(version) ON TABLE public.company_key TO callstash_poller;
 
@@ -1277,6 +1357,8 @@ GRANT SELECT,INSERT,UPDATE ON TABLE public.company_usage TO callstash_archiver;
 GRANT SELECT ON TABLE public.company_usage TO callstash_poller;
 
 GRANT SELECT ON TABLE public.company_usage TO callstash_web;
+
+GRANT SELECT,INSERT,DELETE,UPDATE ON TABLE public.company_usage TO callstash_housekeeper;
 
 GRANT SELECT,INSERT,UPDATE ON TABLE public.daemon_status TO callstash_poller;
 
@@ -1306,6 +1388,8 @@ GRANT SELECT ON TABLE public.disk_sample TO callstash_web;
 
 GRANT SELECT,INSERT,UPDATE ON TABLE public.extension_owner TO callstash_poller;
 
+GRANT SELECT,DELETE ON TABLE public.extension_owner TO callstash_housekeeper;
+
 GRANT SELECT,UPDATE ON TABLE public.general_settings TO callstash_web;
 
 GRANT SELECT ON TABLE public.general_settings TO callstash_notifier;
@@ -1324,6 +1408,8 @@ GRANT SELECT,INSERT,UPDATE ON TABLE public.licence TO callstash_housekeeper;
 
 GRANT SELECT,INSERT ON TABLE public.link TO callstash_web;
 
+GRANT SELECT,DELETE ON TABLE public.link TO callstash_housekeeper;
+
 GRANT UPDATE(most_plays) ON TABLE public.link TO callstash_web;
 
 GRANT UPDATE(plays) ON TABLE public.link TO callstash_web;
@@ -1337,6 +1423,8 @@ GRANT UPDATE(revoked_at) ON TABLE public.link TO callstash_web;
 GRANT UPDATE(revoked_by) ON TABLE public.link TO callstash_web;
 
 GRANT SELECT,INSERT ON TABLE public.link_visit TO callstash_web;
+
+GRANT SELECT,DELETE ON TABLE public.link_visit TO callstash_housekeeper;
 
 GRANT SELECT,INSERT,DELETE,UPDATE ON TABLE public.login_failure TO callstash_web;
 
@@ -1391,6 +1479,8 @@ GRANT SELECT,INSERT,UPDATE ON TABLE public.outbox TO callstash_housekeeper;
 GRANT SELECT,INSERT,UPDATE ON TABLE public.outbox TO callstash_notifier;
 
 GRANT SELECT,INSERT,DELETE ON TABLE public.ownership_due TO callstash_poller;
+
+GRANT SELECT,DELETE ON TABLE public.ownership_due TO callstash_housekeeper;
 
 GRANT SELECT ON TABLE public.pbx TO callstash_poller;
 
@@ -1462,6 +1552,8 @@ GRANT SELECT ON TABLE public.poll_company TO callstash_archiver;
 
 GRANT SELECT ON TABLE public.poll_company TO callstash_web;
 
+GRANT SELECT,DELETE ON TABLE public.poll_company TO callstash_housekeeper;
+
 GRANT SELECT,INSERT,DELETE,UPDATE ON TABLE public.poll_schedule TO callstash_poller;
 
 GRANT SELECT ON TABLE public.poll_schedule TO callstash_archiver;
@@ -1474,13 +1566,23 @@ GRANT SELECT ON TABLE public.poll_tally TO callstash_poller;
 
 GRANT SELECT ON TABLE public.poll_tally TO callstash_web;
 
+GRANT SELECT,DELETE ON TABLE public.poll_tally TO callstash_housekeeper;
+
+GRANT SELECT,INSERT,UPDATE ON TABLE public.purge TO callstash_housekeeper;
+
+GRANT SELECT ON TABLE public.purge TO callstash_web;
+
+GRANT SELECT,DELETE ON TABLE public.purge_permit TO callstash_housekeeper;
+
+GRANT SELECT,INSERT,DELETE,UPDATE ON TABLE public.purge_permit TO callstash_web;
+
 GRANT SELECT,INSERT ON TABLE public.recording TO callstash_poller;
 
 GRANT SELECT ON TABLE public.recording TO callstash_archiver;
 
 GRANT SELECT ON TABLE public.recording TO callstash_web;
 
-GRANT SELECT ON TABLE public.recording TO callstash_housekeeper;
+GRANT SELECT,DELETE,UPDATE ON TABLE public.recording TO callstash_housekeeper;
 
 GRANT UPDATE(state) ON TABLE public.recording TO callstash_poller;
 
@@ -1518,11 +1620,13 @@ GRANT SELECT ON TABLE public.recording_audio TO callstash_web;
 
 GRANT SELECT,INSERT,UPDATE ON TABLE public.recording_audio TO callstash_archiver;
 
-GRANT SELECT ON TABLE public.recording_audio TO callstash_housekeeper;
+GRANT SELECT,DELETE ON TABLE public.recording_audio TO callstash_housekeeper;
 
 GRANT SELECT,INSERT ON TABLE public.recording_owner TO callstash_poller;
 
 GRANT SELECT ON TABLE public.recording_owner TO callstash_web;
+
+GRANT SELECT,DELETE ON TABLE public.recording_owner TO callstash_housekeeper;
 
 GRANT SELECT ON TABLE public.schema_migration TO callstash_poller;
 
@@ -1546,4 +1650,10 @@ GRANT SELECT ON TABLE public.sealing_key TO callstash_notifier;
 
 GRANT SELECT,INSERT,DELETE,UPDATE ON TABLE public.session TO callstash_web;
 
+GRANT SELECT,INSERT ON TABLE public.tombstone TO callstash_housekeeper;
+
+GRANT SELECT ON TABLE public.tombstone TO callstash_web;
+
 GRANT SELECT,INSERT,DELETE,UPDATE ON TABLE public.unlink_pending TO callstash_archiver;
+
+GRANT SELECT,INSERT,DELETE,UPDATE ON TABLE public.unlink_pending TO callstash_housekeeper;

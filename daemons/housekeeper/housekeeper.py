@@ -2,15 +2,19 @@
 
 from collections.abc import Callable
 from dataclasses import dataclass
-from datetime import UTC, datetime
+from datetime import UTC, datetime, time
 from pathlib import Path
 
 from common.daemon import Life
 from common.db import Connection
+from common.errors import ConfigError
 from common.messages import HousekeeperAnswer
+from common.store import Store
+from common.zone import zone
 from daemons.housekeeper.dead_letters import DeadLetters
 from daemons.housekeeper.disks import Disks
 from daemons.housekeeper.licences import Licences
+from daemons.housekeeper.purge import Purge
 
 Chore = Callable[[Life], bool]
 
@@ -24,6 +28,9 @@ class Settings:
     archive: Path
     database_directory: Path = Path("/var/lib/postgresql")
     backup_directory: Path = Path("/var/lib/callstash/backup")  # where a volume may be mounted
+    timezone: str = ""  # IANA name of the zone in which purge_at is; empty: this machine's
+    purge_at: str = "02:00"  # when what has expired is deleted, every day
+    brake_percent: int = 20  # a deletion of more than this share of the archive is to be confirmed
     licence_server: str = ""  # URL of the vendor's licence server
     licence_key: str = ""  # the vendor's public key: 32 bytes in base64
 
@@ -40,12 +47,17 @@ class Housekeeper:
         self._settings = settings
         self._db = db
         self._now = now
+        self._purge = Purge(
+            db, Store(settings.archive), now, _time(settings.purge_at), zone(settings.timezone),
+            settings.brake_percent,
+        )  # fmt: skip
         self._chores: tuple[Chore, ...] = (
             Licences(settings.licence_server, settings.licence_key, db, now).turn,
             DeadLetters(settings.broker, db).turn,
             Disks(
                 settings.archive, settings.database_directory, settings.backup_directory, db, now
             ).turn,
+            self._purge.turn,
         )
 
     def on_answer(self, _message: HousekeeperAnswer) -> None:
@@ -56,3 +68,10 @@ class Housekeeper:
         more = any([chore(life) for chore in self._chores])
         life.doing("waiting for the next chore")
         return more
+
+
+def _time(text: str) -> time:
+    try:
+        return time.fromisoformat(text)
+    except ValueError as error:
+        raise ConfigError(f"[housekeeper] purge_at: '{text}' is no time, such as 02:00") from error

@@ -10,8 +10,6 @@ from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from itertools import islice
-from pathlib import Path
-from zoneinfo import ZoneInfo
 
 from common import commands, keys, outbox, pbx, seal
 from common.daemon import Life
@@ -19,6 +17,7 @@ from common.db import Connection
 from common.errors import PbxError, TryLater, Unreachable, WrongToken
 from common.ids import uuid7
 from common.messages import PollerAnswer, PollerPbxChanged, PollerPollNow, RecordingsListed
+from common.zone import zone
 from daemons.poller import ownership, schedule
 from daemons.poller.queries import listings, polls
 
@@ -53,7 +52,7 @@ class Poller:
         self._db = db
         self._now = now
         self._token_key = keys.load_credential("pbx.key")
-        self._zone = _zone(settings.timezone)
+        self._zone = zone(settings.timezone)
 
     def on_poll_now(self, message: PollerPollNow) -> None:
         """Poll as soon as the running poll of that PBX ends."""
@@ -292,10 +291,3 @@ class Poller:
 def _chunks(rows: Iterator[pbx.RemoteRecording]) -> Iterator[list[pbx.RemoteRecording]]:
     while chunk := list(islice(rows, CHUNK)):
         yield chunk
-
-
-def _zone(name: str) -> ZoneInfo:
-    if name:
-        return ZoneInfo(name)
-    with Path("/etc/localtime").open("rb") as file:
-        return ZoneInfo.from_file(file, key="localtime")

@@ -30,8 +30,9 @@ NOW = datetime(2026, 11, 23, 3, 0, tzinfo=UTC)
     ],
 )
 def test_a_limit_is_counted_in_calendar_months(now: str, months: int, expected: str) -> None:
-    begun = datetime.fromisoformat(f"{now}T23:59:59+00:00")
-    assert expiry.cutoff(begun, months) == datetime.fromisoformat(f"{expected}T23:59:59+00:00")
+    begun = datetime.fromisoformat(f"{now}T23:59:59.999999+00:00")
+    ended = datetime.fromisoformat(f"{expected}T23:59:59.999999+00:00")
+    assert expiry.cutoff(begun, months) == ended
 
 
 @settings(max_examples=500)
@@ -86,9 +87,21 @@ def pbx(db: Connection) -> None:
     )
 
 
+@settings(max_examples=10_000)
+@given(
+    st.datetimes(datetime(2010, 1, 1), datetime(2090, 1, 1), timezones=st.just(UTC)),  # noqa: DTZ001
+    st.sampled_from([3, 6, 12, 24, 60]),
+    st.timedeltas(timedelta(days=-1), timedelta(days=1)),
+)
+def test_a_clock_that_is_a_day_off_deletes_nothing_early(
+    true: datetime, months: int, error: timedelta
+) -> None:
+    assert expiry.cutoff(true + error - expiry.MARGIN, months) <= expiry.cutoff(true, months)
+
+
 @pytest.mark.parametrize("months", [3, 6, 12, 24, 60])
 def test_a_second_decides(db: Connection, pbx: None, months: int) -> None:
-    owner, edge = company(db), expiry.cutoff(NOW, months)
+    owner, edge = company(db), expiry.cutoff(NOW - expiry.MARGIN, months)
     early = recording(db, owner, edge - SECOND)
     recording(db, owner, edge)
     recording(db, owner, edge + SECOND)

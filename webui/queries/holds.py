@@ -57,8 +57,9 @@ class Hold:
 
 
 _HOLD = (
-    "SELECT h.id, h.name, h.reason, h.company_id, c.label AS company, h.number, h.party, h.since,"
-    " h.until, h.created_at, h.created_by, h.released_at, h.released_by, h.release_reason"
+    "SELECT h.id, h.name, h.reason, h.company_id,"
+    " coalesce(c.label, 'company ' || h.company_id || ', deleted') AS company, h.number, h.party,"
+    " h.since, h.until, h.created_at, h.created_by, h.released_at, h.released_by, h.release_reason"
     " FROM legal_hold h LEFT JOIN company c ON c.id = h.company_id"
 )
 

@@ -3,6 +3,7 @@
 from flask import abort, redirect, render_template, url_for
 from werkzeug.wrappers import Response
 
+from common import expiry
 from webui import auth
 from webui.forms import Form
 from webui.policy import Policy, requires
@@ -68,6 +69,7 @@ def cancel_delete(company_id: int) -> Response:
     """Take the mark back."""
     db, company = connection(), _company(company_id)
     with db.transaction():
+        expiry.one_at_a_time(db)
         cancelled = companies.cancel_deletion(db, company_id)
         if cancelled:
             auth.note(db, "company.cancel_delete", f"company:{company_id}", name=company.name)

@@ -7,6 +7,7 @@ from uuid import UUID
 from flask import Blueprint, abort, redirect, render_template, request, url_for
 from werkzeug.wrappers import Response
 
+from common import expiry
 from webui import auth, cursor
 from webui.forms import Form
 from webui.policy import Policy, requires
@@ -84,6 +85,7 @@ def create() -> Answer:
     if form.values.get("confirm") != "yes":
         return _form_page(form, terms)
     with db.transaction():
+        expiry.one_at_a_time(db)
         number = holds.add(db, name, reason, terms, auth.account())
         told = {key: str(value) for key, value in vars(terms).items() if value is not None}
         auth.note(db, "hold.add", f"hold:{number}", name=name, reason=reason, **told)

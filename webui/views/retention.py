@@ -113,6 +113,7 @@ def save_pbx(pbx_id: int) -> Answer:
     if preview and not _is_confirmed(form, preview):
         return _pbx_page(pbx_id, form, preview, 422)
     with db.transaction():
+        expiry.one_at_a_time(db)
         if form.values.get("before") == str(before) and retention.set_default(
             db, pbx_id, before, keep
         ):
@@ -162,6 +163,7 @@ def save_company(company_id: int) -> Answer:
         return _company_page(limit, form, preview, 422)
     before = DEFAULT if limit.own is None else str(limit.own)
     with db.transaction():
+        expiry.one_at_a_time(db)
         if form.values.get("before") == before and retention.set_own(
             db, company_id, limit.own, own
         ):
