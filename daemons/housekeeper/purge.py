@@ -66,7 +66,7 @@ class Purge:
 
     def _is_due(self) -> bool:
         now, last = self._now(), purges.last_start(self._db)
-        return last is None or last < latest(now, self._at, self._zone)
+        return last is not None and last < latest(now, self._at, self._zone)
 
     def _begin(self, asked_by: str) -> str:
         now, calls, size, held = self._now(), 0, 0, 0

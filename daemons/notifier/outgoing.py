@@ -14,6 +14,7 @@ from datetime import datetime, timedelta
 from common import mail, seal
 from common.daemon import Life
 from common.db import Connection
+from common.errors import KeyUnavailable
 from daemons.notifier import compose, queries, smtp
 from daemons.notifier.smtp import MailRefused, Server
 
@@ -72,9 +73,15 @@ class Outgoing:
         sending = self._sending()
         if sending is None:
             raise MailRefused("No e-mail server is set up.")
-        said = json.loads(seal.unseal(self._key, due.sealed, mail.bound(due.id)))
-        message = compose.mail(
-            sending.sender, [due.recipient], socket.gethostname(), due.id, due.created_at,
-            said["title"], said["paragraphs"],
-        )  # fmt: skip
+        try:
+            said = json.loads(seal.unseal(self._key, due.sealed, mail.bound(due.id)))
+        except KeyUnavailable as error:
+            raise MailRefused(f"It can't be read: {error}.", final=True) from error
+        try:
+            message = compose.mail(
+                sending.sender, [due.recipient], socket.gethostname(), due.id, due.created_at,
+                said["title"], said["paragraphs"],
+            )  # fmt: skip
+        except ValueError as error:
+            raise MailRefused(f"It can't be written: {error}.", final=True) from error
         smtp.send(sending.server, message)

@@ -191,3 +191,17 @@ def test_without_a_server_mail_waits(post: Post) -> None:
     post.put()
     assert post.work() == 1
     assert post.rows() == [("waits", 1, "No e-mail server is set up.", False)]
+
+
+def test_what_can_not_be_read_or_written_is_given_up_and_stops_nothing(post: Post) -> None:
+    with serving(Mailbox()) as port:
+        post.server(port)
+        post.put("x@example.com\nBcc: y@example.com")
+        post.put()
+        post.db.execute("UPDATE mail SET sealed = 'x' WHERE recipient = 'x@example.com'")
+        post.put("z@example.com")
+        assert post.work() == 3
+    unwritable, unreadable, fine = post.rows()
+    assert (unwritable[0], unreadable[0], fine[0]) == ("refused", "refused", "sent")
+    assert "can't be written" in unwritable[2]
+    assert "can't be read" in unreadable[2]

@@ -48,9 +48,9 @@ class House:
 
     def company(self, name: str = "one", months: int | None = None) -> int:
         row = self.db.execute(
-            "INSERT INTO company (pbx_id, name, label, keep_months) VALUES (10, %s, %s, %s)"
-            " RETURNING id",
-            [name, name, months],
+            "INSERT INTO company (pbx_id, name, label, keep_months, created_at)"
+            " VALUES (10, %s, %s, %s, %s) RETURNING id",
+            [name, name, months, NOW - timedelta(days=400)],
         ).fetchone()
         assert row is not None
         self.db.execute(
@@ -339,6 +339,9 @@ def test_one_that_an_archiver_holds_is_left_for_the_next_night(house: House) -> 
 def test_it_runs_once_a_day_at_its_time_and_after_the_machine_was_off(house: House) -> None:
     runs = "SELECT count(*) FROM purge"
     house.run()
+    assert house.value(runs) == 0, "there are no companies yet"
+    house.company()
+    house.run()
     assert house.value(runs) == 1, "the machine was off at two o'clock"
     for hours, count in ((13.9, 1), (14.1, 2), (37.9, 2), (38.1, 3), (24 * 9, 4)):
         house.offset = timedelta(hours=hours)
@@ -348,8 +351,9 @@ def test_it_runs_once_a_day_at_its_time_and_after_the_machine_was_off(house: Hou
 
 
 def test_it_runs_on_request_and_says_what_it_will_do(house: House) -> None:
+    company = house.company()
     house.run()
-    house.add(house.company(), OLD - SECOND, 3)
+    house.add(company, OLD - SECOND, 3)
     with house.db.transaction():
         command = commands.ask(house.db, "housekeeper", COMMAND, {}, "sysadmin")
     house.run()

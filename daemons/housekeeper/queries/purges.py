@@ -67,8 +67,13 @@ def running(db: Connection) -> Run | None:
 
 
 def last_start(db: Connection) -> datetime | None:
-    """Return when the last deletion began that was not asked for by anybody."""
-    row = db.execute("SELECT max(started_at) FROM purge WHERE asked_by = 'housekeeper'").fetchone()
+    """Return when the last deletion began that was not asked for by anybody; where there was none,
+    since when there are companies; None: there are none.
+    """
+    row = db.execute(
+        "SELECT coalesce((SELECT max(started_at) FROM purge WHERE asked_by = 'housekeeper'),"
+        " (SELECT min(created_at) FROM company))"
+    ).fetchone()
     return row[0] if row else None
 
 
