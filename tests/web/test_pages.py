@@ -86,7 +86,7 @@ def test_what_waits_is_counted_by_reason_and_listed_with_its_next_try(
         if number % 4 == 0:
             db.execute(
                 "UPDATE recording SET waiting = 'transfer', last_error = 'it broke off',"
-                " attempts = 3, next_try_at = '2026-11-24T08:00Z' WHERE id = %s",
+                " attempts = 3, next_try_at = '2036-11-24T08:00Z' WHERE id = %s",
                 [recording],
             )
     text = words(sysadmin.get(f"/pbxs/{archive.pbx}").text)
@@ -175,13 +175,13 @@ def test_a_recording_that_is_not_stored_says_why(
     company = archive.company()
     waiting, gone, empty = (archive.listed(company) for _ in range(3))
     db.execute("UPDATE recording SET last_error = 'the disk is full', waiting = 'disk_full',"
-               " attempts = 2, next_try_at = '2026-11-24T08:00Z' WHERE id = %s",
+               " attempts = 2, next_try_at = '2036-11-24T08:00Z' WHERE id = %s",
                [waiting])  # fmt: skip
     db.execute("UPDATE recording SET state = 'gone', next_try_at = NULL, last_error = 'it expired'"
                " WHERE id = %s", [gone])  # fmt: skip
     text = words(sysadmin.get(f"/recordings/{waiting}").text)
     assert "not stored yet: the disk is full. 2 tries so far" in text
-    assert "24 Nov 2026, 08:00:00" in text
+    assert "24 Nov 2036, 08:00:00" in text
     assert "no longer had this recording" in words(sysadmin.get(f"/recordings/{gone}").text)
     empty, _ = archive.stored(company, b"")
     assert "without any sound" in words(sysadmin.get(f"/recordings/{empty}").text)
