@@ -91,11 +91,12 @@ class Life:
     def _write(self, connection: db.Connection) -> None:
         self._written = (self._doing, time.monotonic())
         connection.execute(
-            "INSERT INTO daemon_status AS s (name, version, started_at, seen_at, doing)"
-            " VALUES (%(name)s, %(version)s, now(), now(), %(doing)s)"
+            "INSERT INTO daemon_status AS s (name, version, started_at, seen_at, doing, starts)"
+            " VALUES (%(name)s, %(version)s, now(), now(), %(doing)s, ARRAY[now()])"
             " ON CONFLICT (name) DO UPDATE SET version = excluded.version, seen_at = now(),"
             " doing = excluded.doing,"
-            " started_at = CASE WHEN %(first)s THEN now() ELSE s.started_at END",
+            " started_at = CASE WHEN %(first)s THEN now() ELSE s.started_at END,"
+            " starts = CASE WHEN %(first)s THEN (now() || s.starts)[:10] ELSE s.starts END",
             {
                 "name": self.name,
                 "version": __version__,

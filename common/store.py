@@ -109,6 +109,21 @@ class Store:
         name = f"{recording}-{generation}" if generation else str(recording)
         return self.root / str(company) / day / f"{name}.csrec"
 
+    def belongs_to(self, box: UUID) -> bool:
+        """Say whether the archive of a box is there, and not an empty directory in its place."""
+        try:
+            return (self.root / "archive.id").read_text(encoding="ascii").strip() == str(box)
+        except (OSError, UnicodeDecodeError):
+            return False
+
+    def mark(self, box: UUID) -> None:
+        """Note which box's archive this is. Raises OSError."""
+        incoming = Incoming(self.incoming(0) / "archive.id")
+        incoming.write([f"{box}\n".encode()])
+        incoming.sync()
+        incoming.path.rename(self.root / "archive.id")
+        files.sync_directory(self.root)
+
     def open(self, path: Path) -> BinaryIO:
         """Open a stored file for reading. Raises OSError."""
         return path.open("rb", buffering=0)

@@ -9,12 +9,14 @@ import ssl
 from collections.abc import Iterator, Sequence
 from contextlib import AbstractContextManager
 from dataclasses import dataclass, field
-from datetime import datetime
+from datetime import datetime, timedelta
 from typing import Protocol
 from urllib.parse import urlsplit
 from zoneinfo import ZoneInfo
 
 from common.errors import ConfigError, Unreachable
+
+KEPT = timedelta(days=21)  # how long a PBX keeps a recording
 
 
 @dataclass(frozen=True)

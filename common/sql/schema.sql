@@ -19,6 +19,24 @@ CREATE TYPE public.company_state AS ENUM (
     'delete_pending'
 );
 
+CREATE TYPE public.damage_end AS ENUM (
+    'fetched',
+    'found',
+    'deleted'
+);
+
+CREATE TYPE public.damage_kind AS ENUM (
+    'missing',
+    'mismatched',
+    'unreadable',
+    'untracked'
+);
+
+CREATE TYPE public.inspection_kind AS ENUM (
+    'sweep',
+    'scrub'
+);
+
 CREATE TYPE public.mail_security AS ENUM (
     'plain',
     'starttls',
@@ -158,6 +176,46 @@ COMMENT ON COLUMN public.account.totp_sealed IS 'Secret of the second factor (RF
 
 COMMENT ON COLUMN public.account.totp_step IS 'The last time step whose code was used: each works once.';
 
+CREATE TABLE public.alert (
+    id bigint NOT NULL,
+    kind text NOT NULL,
+    subject text NOT NULL,
+    rank integer NOT NULL,
+    is_critical boolean NOT NULL,
+    title text NOT NULL,
+    body text NOT NULL,
+    raised_at timestamp with time zone NOT NULL,
+    changed_at timestamp with time zone NOT NULL,
+    quiet_since timestamp with time zone,
+    ended_at timestamp with time zone,
+    acknowledged_at timestamp with time zone,
+    acknowledged_by text,
+    told_rank integer DEFAULT 0 NOT NULL,
+    told_at timestamp with time zone,
+    told_end boolean DEFAULT false NOT NULL,
+    CONSTRAINT alert_check CHECK (((acknowledged_at IS NULL) = (acknowledged_by IS NULL))),
+    CONSTRAINT alert_rank_check CHECK ((rank > 0))
+);
+
+COMMENT ON TABLE public.alert IS 'Conditions that need a person, from when they were first seen until they were no longer. Owner: the notifier; the web UI acknowledges.';
+
+COMMENT ON COLUMN public.alert.subject IS 'What it is about, such as the id of a PBX; empty: the box.';
+
+COMMENT ON COLUMN public.alert.rank IS 'How bad it is now: compared only with itself.';
+
+COMMENT ON COLUMN public.alert.quiet_since IS 'Since when it is over, where it is the kind that comes back at once: it ends when it has been over for a while.';
+
+COMMENT ON COLUMN public.alert.told_rank IS 'The worst that mail has told; 0: it has told nothing.';
+
+ALTER TABLE public.alert ALTER COLUMN id ADD GENERATED ALWAYS AS IDENTITY (
+    SEQUENCE NAME public.alert_id_seq
+    START WITH 1
+    INCREMENT BY 1
+    NO MINVALUE
+    NO MAXVALUE
+    CACHE 1
+);
+
 CREATE TABLE public.audit (
     id bigint NOT NULL,
     at timestamp with time zone DEFAULT now() NOT NULL,
@@ -295,15 +353,61 @@ CREATE TABLE public.company_usage (
 
 COMMENT ON TABLE public.company_usage IS 'Stored calls and bytes, one row per archiver instance, so that none waits for another; sum them. Owner: the archiver.';
 
+CREATE TABLE public.completeness (
+    company_id integer NOT NULL,
+    day date NOT NULL,
+    listed integer NOT NULL,
+    refused integer NOT NULL,
+    stored integer NOT NULL,
+    waiting integer NOT NULL,
+    gone integer NOT NULL,
+    checked_at timestamp with time zone NOT NULL,
+    unexplained integer GENERATED ALWAYS AS (GREATEST(0, (((listed - stored) - waiting) - gone))) STORED NOT NULL
+);
+
+COMMENT ON TABLE public.completeness IS 'What became of the recordings that a PBX listed, by company and day (UTC) of the call; the last 31 days are counted anew each night. Owner: the housekeeper.';
+
 CREATE TABLE public.daemon_status (
     name text NOT NULL,
     version text NOT NULL,
     started_at timestamp with time zone NOT NULL,
     seen_at timestamp with time zone NOT NULL,
-    doing text NOT NULL
+    doing text NOT NULL,
+    starts timestamp with time zone[] DEFAULT '{}'::timestamp with time zone[] NOT NULL
 );
 
 COMMENT ON TABLE public.daemon_status IS 'One row per running process, refreshed every 10 s by its owner.';
+
+COMMENT ON COLUMN public.daemon_status.starts IS 'The last starts, newest first.';
+
+CREATE TABLE public.damage (
+    id bigint NOT NULL,
+    path text NOT NULL,
+    kind public.damage_kind NOT NULL,
+    recording_id uuid,
+    generation smallint,
+    found_at timestamp with time zone NOT NULL,
+    asked_at timestamp with time zone,
+    ended_at timestamp with time zone,
+    ended_by public.damage_end,
+    CONSTRAINT damage_check CHECK (((ended_at IS NULL) = (ended_by IS NULL))),
+    CONSTRAINT damage_check1 CHECK (((kind = 'untracked'::public.damage_kind) OR (recording_id IS NOT NULL)))
+);
+
+COMMENT ON TABLE public.damage IS 'Stored files that are not as they were stored, and files that nobody knows. Owner: the housekeeper.';
+
+COMMENT ON COLUMN public.damage.generation IS 'Of the file; a later one in recording_audio has taken its place.';
+
+COMMENT ON COLUMN public.damage.asked_at IS 'When it was put in line to be fetched from the PBX again.';
+
+ALTER TABLE public.damage ALTER COLUMN id ADD GENERATED ALWAYS AS IDENTITY (
+    SEQUENCE NAME public.damage_id_seq
+    START WITH 1
+    INCREMENT BY 1
+    NO MINVALUE
+    NO MAXVALUE
+    CACHE 1
+);
 
 CREATE TABLE public.dead_letter (
     id bigint NOT NULL,
@@ -332,17 +436,31 @@ ALTER TABLE public.dead_letter ALTER COLUMN id ADD GENERATED ALWAYS AS IDENTITY 
     CACHE 1
 );
 
+CREATE TABLE public.digest (
+    single boolean DEFAULT true NOT NULL,
+    last_at timestamp with time zone NOT NULL,
+    CONSTRAINT digest_single_check CHECK (single)
+);
+
+COMMENT ON TABLE public.digest IS 'When the weekly mail was last due and sent. Owner: the notifier.';
+
 CREATE TABLE public.disk (
     volume text NOT NULL,
     directory text NOT NULL,
     size bigint NOT NULL,
     free bigint NOT NULL,
     seen_at timestamp with time zone NOT NULL,
+    is_low boolean DEFAULT false NOT NULL,
+    full_on date,
     CONSTRAINT disk_size_check CHECK ((size > 0)),
     CONSTRAINT disk_volume_check CHECK ((volume = ANY (ARRAY['audio'::text, 'database'::text, 'backup'::text])))
 );
 
 COMMENT ON TABLE public.disk IS 'The file systems that can fill up, as they are now; bytes. Owner: the housekeeper.';
+
+COMMENT ON COLUMN public.disk.is_low IS 'Below a tenth; no longer only once it is above twelve hundredths.';
+
+COMMENT ON COLUMN public.disk.full_on IS 'The day on which it is full if it grows as it did; null: not in sight.';
 
 CREATE TABLE public.disk_sample (
     volume text NOT NULL,
@@ -374,6 +492,7 @@ CREATE TABLE public.general_settings (
     on_poll_failure boolean DEFAULT true NOT NULL,
     on_backup boolean DEFAULT true NOT NULL,
     users_may_mail_links boolean DEFAULT false NOT NULL,
+    on_digest boolean DEFAULT false NOT NULL,
     CONSTRAINT general_settings_single_check CHECK (single)
 );
 
@@ -386,6 +505,32 @@ CREATE TABLE public.inbox (
 );
 
 COMMENT ON TABLE public.inbox IS 'Messages whose effect is committed, so that a repeat is recognised.';
+
+CREATE TABLE public.inspection (
+    id bigint NOT NULL,
+    kind public.inspection_kind NOT NULL,
+    started_at timestamp with time zone NOT NULL,
+    finished_at timestamp with time zone,
+    place text DEFAULT ''::text NOT NULL,
+    files bigint DEFAULT 0 NOT NULL,
+    bytes bigint DEFAULT 0 NOT NULL,
+    found bigint DEFAULT 0 NOT NULL
+);
+
+COMMENT ON TABLE public.inspection IS 'Sweeps compare the names of files with the database, scrubs read every stored file. Owner: the housekeeper.';
+
+COMMENT ON COLUMN public.inspection.place IS 'How far it is: of a sweep company/day, of a scrub the recording.';
+
+COMMENT ON COLUMN public.inspection.found IS 'Damage that was not known before.';
+
+ALTER TABLE public.inspection ALTER COLUMN id ADD GENERATED ALWAYS AS IDENTITY (
+    SEQUENCE NAME public.inspection_id_seq
+    START WITH 1
+    INCREMENT BY 1
+    NO MINVALUE
+    NO MAXVALUE
+    CACHE 1
+);
 
 ALTER TABLE public.legal_hold ALTER COLUMN id ADD GENERATED ALWAYS AS IDENTITY (
     SEQUENCE NAME public.legal_hold_id_seq
@@ -473,6 +618,17 @@ CREATE TABLE public.link_visit (
 
 COMMENT ON TABLE public.link_visit IS 'Browsers that opened a link, by the hash of their token, and how long each may play. Owner: the web UI.';
 
+CREATE TABLE public.listing_day (
+    company_id integer NOT NULL,
+    day date NOT NULL,
+    listed integer NOT NULL,
+    refused integer DEFAULT 0 NOT NULL
+);
+
+COMMENT ON TABLE public.listing_day IS 'How many recordings the PBX listed of each day (UTC), the most that it ever did, counted apart from the recordings. Owner: the poller.';
+
+COMMENT ON COLUMN public.listing_day.refused IS 'Rows that could not be used, by the day of the listing: when their calls were can''t be read.';
+
 CREATE TABLE public.login_failure (
     id bigint NOT NULL,
     at timestamp with time zone DEFAULT now() NOT NULL,
@@ -490,6 +646,112 @@ ALTER TABLE public.login_failure ALTER COLUMN id ADD GENERATED ALWAYS AS IDENTIT
     NO MAXVALUE
     CACHE 1
 );
+
+CREATE TABLE public.pbx (
+    id integer NOT NULL,
+    uid uuid DEFAULT gen_random_uuid() NOT NULL,
+    kind text DEFAULT 'ipcortex'::text NOT NULL,
+    name text NOT NULL,
+    url text NOT NULL,
+    certificate text,
+    token_sealed bytea NOT NULL,
+    timezone text NOT NULL,
+    state public.pbx_state DEFAULT 'active'::public.pbx_state NOT NULL,
+    poll_minutes integer DEFAULT 1440 NOT NULL,
+    poll_at time without time zone DEFAULT '03:00:00'::time without time zone NOT NULL,
+    created_at timestamp with time zone DEFAULT now() NOT NULL,
+    keep_months integer DEFAULT 0 NOT NULL,
+    revision integer DEFAULT 1 NOT NULL,
+    CONSTRAINT pbx_keep_months_check CHECK ((keep_months = ANY (ARRAY[0, 3, 6, 12, 24, 60]))),
+    CONSTRAINT pbx_name_check CHECK ((name <> ''::text)),
+    CONSTRAINT pbx_poll_minutes_check CHECK ((poll_minutes = ANY (ARRAY[30, 60, 360, 1440]))),
+    CONSTRAINT pbx_url_check CHECK ((url ~ '^https?://[^/]+$'::text))
+);
+
+COMMENT ON TABLE public.pbx IS 'The PBXs and their settings. Owner: the web UI and the console tools.';
+
+COMMENT ON COLUMN public.pbx.uid IS 'Stands in the header of every archived file, as nothing else of the PBX does.';
+
+COMMENT ON COLUMN public.pbx.certificate IS 'PEM of the one certificate accepted instead of the public authorities; null: those.';
+
+COMMENT ON COLUMN public.pbx.token_sealed IS 'API token, sealed to the key "pbx" (poller and archiver), context = uid.';
+
+COMMENT ON COLUMN public.pbx.timezone IS 'IANA name of the zone in which the PBX keeps its calendar buckets.';
+
+COMMENT ON COLUMN public.pbx.poll_at IS 'Time of day of a daily poll, in the time zone of this machine.';
+
+COMMENT ON COLUMN public.pbx.keep_months IS 'Age at which recordings of its companies are deleted; 0: never.';
+
+COMMENT ON COLUMN public.pbx.revision IS 'One more with each change of its settings: a form that began with an older one is refused.';
+
+CREATE TABLE public.recording (
+    id uuid NOT NULL,
+    pbx_id integer NOT NULL,
+    company_id integer NOT NULL,
+    remote_id text NOT NULL,
+    poll_id bigint NOT NULL,
+    state public.recording_state DEFAULT 'listed'::public.recording_state NOT NULL,
+    started_at timestamp with time zone NOT NULL,
+    duration integer NOT NULL,
+    caller text NOT NULL,
+    callee text NOT NULL,
+    direction public.call_direction,
+    listed_size bigint,
+    listed_at timestamp with time zone DEFAULT now() NOT NULL,
+    next_try_at timestamp with time zone,
+    attempts integer DEFAULT 0 NOT NULL,
+    waiting public.waiting_reason,
+    last_error text,
+    seen_size bigint,
+    seen_times smallint DEFAULT 0 NOT NULL,
+    stored_at timestamp with time zone,
+    caller_name text DEFAULT ''::text NOT NULL,
+    callee_name text DEFAULT ''::text NOT NULL,
+    parties text GENERATED ALWAYS AS (public.plain(((((((caller || ' '::text) || callee) || ' '::text) || caller_name) || ' '::text) || callee_name))) STORED NOT NULL,
+    CONSTRAINT recording_check CHECK (((state <> 'listed'::public.recording_state) OR (next_try_at IS NOT NULL))),
+    CONSTRAINT recording_check1 CHECK (((state <> 'gone'::public.recording_state) OR (next_try_at IS NULL))),
+    CONSTRAINT recording_check2 CHECK (((state = 'stored'::public.recording_state) = (stored_at IS NOT NULL))),
+    CONSTRAINT recording_duration_check CHECK ((duration >= 0)),
+    CONSTRAINT recording_listed_size_check CHECK ((listed_size >= 0)),
+    CONSTRAINT recording_remote_id_check CHECK ((remote_id <> ''::text))
+);
+
+COMMENT ON TABLE public.recording IS 'A call recording of a company. The poller inserts it as listed and owns what the PBX says of it; the archiver moves it to stored or gone and owns the attempts.';
+
+COMMENT ON COLUMN public.recording.remote_id IS 'The PBX''s own name of it. (company_id, remote_id) is the natural key: listing again is harmless.';
+
+COMMENT ON COLUMN public.recording.poll_id IS 'The poll that listed it first.';
+
+COMMENT ON COLUMN public.recording.duration IS 'Seconds, as the PBX says.';
+
+COMMENT ON COLUMN public.recording.listed_size IS 'Bytes, as the PBX says; null: it does not say.';
+
+COMMENT ON COLUMN public.recording.next_try_at IS 'When to fetch it; null: nothing to fetch. A stored one with a value is fetched again because the PBX now lists another size or duration.';
+
+COMMENT ON COLUMN public.recording.waiting IS 'Why the last attempt did not store it; last_error says so in words.';
+
+COMMENT ON COLUMN public.recording.seen_size IS 'Bytes that the last attempt got where they differ from what is listed, and how many attempts in a row got just these.';
+
+COMMENT ON COLUMN public.recording.caller_name IS 'Name of the user whose extension it was, like callee_name; empty: not known.';
+
+COMMENT ON COLUMN public.recording.parties IS 'What the call is found by.';
+
+CREATE VIEW public.loss_clock AS
+ SELECT p.id AS pbx_id,
+    p.name,
+    ( SELECT min(r.started_at) AS min
+           FROM public.recording r
+          WHERE ((r.pbx_id = p.id) AND (r.state = 'listed'::public.recording_state))) AS unfetched,
+    ( SELECT min(r.started_at) AS min
+           FROM public.recording r
+          WHERE ((r.pbx_id = p.id) AND (r.state = 'listed'::public.recording_state) AND (r.listed_at < (now() - '06:00:00'::interval)))) AS stuck,
+    ( SELECT min(COALESCE(c.listed_until, c.created_at)) AS min
+           FROM public.company c
+          WHERE ((c.pbx_id = p.id) AND (c.state = 'active'::public.company_state))) AS unlisted
+   FROM public.pbx p
+  WHERE (p.state = 'active'::public.pbx_state);
+
+COMMENT ON VIEW public.loss_clock IS 'Since when there are calls that the PBX has and the archive does not: the start of the oldest that is listed, of the oldest that was listed hours ago, and the end of what is listed of all companies. 21 days later the PBX forgets them.';
 
 CREATE TABLE public.mail (
     id uuid DEFAULT gen_random_uuid() NOT NULL,
@@ -551,43 +813,6 @@ CREATE TABLE public.ownership_due (
 );
 
 COMMENT ON TABLE public.ownership_due IS 'Recordings of which the PBX has yet to say whose extensions took part. Owner: the poller.';
-
-CREATE TABLE public.pbx (
-    id integer NOT NULL,
-    uid uuid DEFAULT gen_random_uuid() NOT NULL,
-    kind text DEFAULT 'ipcortex'::text NOT NULL,
-    name text NOT NULL,
-    url text NOT NULL,
-    certificate text,
-    token_sealed bytea NOT NULL,
-    timezone text NOT NULL,
-    state public.pbx_state DEFAULT 'active'::public.pbx_state NOT NULL,
-    poll_minutes integer DEFAULT 1440 NOT NULL,
-    poll_at time without time zone DEFAULT '03:00:00'::time without time zone NOT NULL,
-    created_at timestamp with time zone DEFAULT now() NOT NULL,
-    keep_months integer DEFAULT 0 NOT NULL,
-    revision integer DEFAULT 1 NOT NULL,
-    CONSTRAINT pbx_keep_months_check CHECK ((keep_months = ANY (ARRAY[0, 3, 6, 12, 24, 60]))),
-    CONSTRAINT pbx_name_check CHECK ((name <> ''::text)),
-    CONSTRAINT pbx_poll_minutes_check CHECK ((poll_minutes = ANY (ARRAY[30, 60, 360, 1440]))),
-    CONSTRAINT pbx_url_check CHECK ((url ~ '^https?://[^/]+$'::text))
-);
-
-COMMENT ON TABLE public.pbx IS 'The PBXs and their settings. Owner: the web UI and the console tools.';
-
-COMMENT ON COLUMN public.pbx.uid IS 'Stands in the header of every archived file, as nothing else of the PBX does.';
-
-COMMENT ON COLUMN public.pbx.certificate IS 'PEM of the one certificate accepted instead of the public authorities; null: those.';
-
-COMMENT ON COLUMN public.pbx.token_sealed IS 'API token, sealed to the key "pbx" (poller and archiver), context = uid.';
-
-COMMENT ON COLUMN public.pbx.timezone IS 'IANA name of the zone in which the PBX keeps its calendar buckets.';
-
-COMMENT ON COLUMN public.pbx.poll_at IS 'Time of day of a daily poll, in the time zone of this machine.';
-
-COMMENT ON COLUMN public.pbx.keep_months IS 'Age at which recordings of its companies are deleted; 0: never.';
-
-COMMENT ON COLUMN public.pbx.revision IS 'One more with each change of its settings: a form that began with an older one is refused.';
 
 CREATE TABLE public.pbx_contact (
     pbx_id integer NOT NULL,
@@ -735,58 +960,6 @@ CREATE TABLE public.purge_permit (
 
 COMMENT ON TABLE public.purge_permit IS 'Lets one deletion of up to so many calls pass the brake, within a day. The web UI grants it, the housekeeper uses it up.';
 
-CREATE TABLE public.recording (
-    id uuid NOT NULL,
-    pbx_id integer NOT NULL,
-    company_id integer NOT NULL,
-    remote_id text NOT NULL,
-    poll_id bigint NOT NULL,
-    state public.recording_state DEFAULT 'listed'::public.recording_state NOT NULL,
-    started_at timestamp with time zone NOT NULL,
-    duration integer NOT NULL,
-    caller text NOT NULL,
-    callee text NOT NULL,
-    direction public.call_direction,
-    listed_size bigint,
-    listed_at timestamp with time zone DEFAULT now() NOT NULL,
-    next_try_at timestamp with time zone,
-    attempts integer DEFAULT 0 NOT NULL,
-    waiting public.waiting_reason,
-    last_error text,
-    seen_size bigint,
-    seen_times smallint DEFAULT 0 NOT NULL,
-    stored_at timestamp with time zone,
-    caller_name text DEFAULT ''::text NOT NULL,
-    callee_name text DEFAULT ''::text NOT NULL,
-    parties text GENERATED ALWAYS AS (public.plain(((((((caller || ' '::text) || callee) || ' '::text) || caller_name) || ' '::text) || callee_name))) STORED NOT NULL,
-    CONSTRAINT recording_check CHECK (((state <> 'listed'::public.recording_state) OR (next_try_at IS NOT NULL))),
-    CONSTRAINT recording_check1 CHECK (((state <> 'gone'::public.recording_state) OR (next_try_at IS NULL))),
-    CONSTRAINT recording_check2 CHECK (((state = 'stored'::public.recording_state) = (stored_at IS NOT NULL))),
-    CONSTRAINT recording_duration_check CHECK ((duration >= 0)),
-    CONSTRAINT recording_listed_size_check CHECK ((listed_size >= 0)),
-    CONSTRAINT recording_remote_id_check CHECK ((remote_id <> ''::text))
-);
-
-COMMENT ON TABLE public.recording IS 'A call recording of a company. The poller inserts it as listed and owns what the PBX says of it; the archiver moves it to stored or gone and owns the attempts.';
-
-COMMENT ON COLUMN public.recording.remote_id IS 'The PBX''s own name of it. (company_id, remote_id) is the natural key: listing again is harmless.';
-
-COMMENT ON COLUMN public.recording.poll_id IS 'The poll that listed it first.';
-
-COMMENT ON COLUMN public.recording.duration IS 'Seconds, as the PBX says.';
-
-COMMENT ON COLUMN public.recording.listed_size IS 'Bytes, as the PBX says; null: it does not say.';
-
-COMMENT ON COLUMN public.recording.next_try_at IS 'When to fetch it; null: nothing to fetch. A stored one with a value is fetched again because the PBX now lists another size or duration.';
-
-COMMENT ON COLUMN public.recording.waiting IS 'Why the last attempt did not store it; last_error says so in words.';
-
-COMMENT ON COLUMN public.recording.seen_size IS 'Bytes that the last attempt got where they differ from what is listed, and how many attempts in a row got just these.';
-
-COMMENT ON COLUMN public.recording.caller_name IS 'Name of the user whose extension it was, like callee_name; empty: not known.';
-
-COMMENT ON COLUMN public.recording.parties IS 'What the call is found by.';
-
 CREATE TABLE public.recording_audio (
     recording_id uuid NOT NULL,
     company_id integer NOT NULL,
@@ -890,8 +1063,46 @@ CREATE TABLE public.unlink_pending (
 
 COMMENT ON TABLE public.unlink_pending IS 'Files to remove, committed with the change that made them superfluous; relative to the archive. A name stands here only if it is never used again. Owner: the archiver.';
 
+CREATE TABLE public.webhook (
+    id integer NOT NULL,
+    url text NOT NULL,
+    secret_sealed bytea NOT NULL,
+    created_at timestamp with time zone DEFAULT now() NOT NULL,
+    created_by text NOT NULL,
+    CONSTRAINT webhook_url_check CHECK ((url ~ '^https?://[^/]+'::text))
+);
+
+COMMENT ON TABLE public.webhook IS 'Addresses that are told of alerts besides mail. Owner: the web UI.';
+
+COMMENT ON COLUMN public.webhook.secret_sealed IS 'Key of the signature, sealed to the key "mail", context = webhook, url.';
+
+CREATE TABLE public.webhook_delivery (
+    id uuid DEFAULT gen_random_uuid() NOT NULL,
+    webhook_id integer NOT NULL,
+    body text NOT NULL,
+    created_at timestamp with time zone NOT NULL,
+    attempts integer DEFAULT 0 NOT NULL,
+    next_try_at timestamp with time zone,
+    sent_at timestamp with time zone,
+    error text
+);
+
+COMMENT ON TABLE public.webhook_delivery IS 'What webhooks are told, each until it is taken or of no more use. Owner: the notifier.';
+
+ALTER TABLE public.webhook ALTER COLUMN id ADD GENERATED ALWAYS AS IDENTITY (
+    SEQUENCE NAME public.webhook_id_seq
+    START WITH 1
+    INCREMENT BY 1
+    NO MINVALUE
+    NO MAXVALUE
+    CACHE 1
+);
+
 ALTER TABLE ONLY public.account
     ADD CONSTRAINT account_pkey PRIMARY KEY (name);
+
+ALTER TABLE ONLY public.alert
+    ADD CONSTRAINT alert_pkey PRIMARY KEY (id);
 
 ALTER TABLE ONLY public.audit
     ADD CONSTRAINT audit_pkey PRIMARY KEY (id);
@@ -923,14 +1134,23 @@ ALTER TABLE ONLY public.company
 ALTER TABLE ONLY public.company_usage
     ADD CONSTRAINT company_usage_pkey PRIMARY KEY (company_id, instance);
 
+ALTER TABLE ONLY public.completeness
+    ADD CONSTRAINT completeness_pkey PRIMARY KEY (company_id, day);
+
 ALTER TABLE ONLY public.daemon_status
     ADD CONSTRAINT daemon_status_pkey PRIMARY KEY (name);
+
+ALTER TABLE ONLY public.damage
+    ADD CONSTRAINT damage_pkey PRIMARY KEY (id);
 
 ALTER TABLE ONLY public.dead_letter
     ADD CONSTRAINT dead_letter_message_id_queue_died_at_key UNIQUE (message_id, queue, died_at);
 
 ALTER TABLE ONLY public.dead_letter
     ADD CONSTRAINT dead_letter_pkey PRIMARY KEY (id);
+
+ALTER TABLE ONLY public.digest
+    ADD CONSTRAINT digest_pkey PRIMARY KEY (single);
 
 ALTER TABLE ONLY public.disk
     ADD CONSTRAINT disk_pkey PRIMARY KEY (volume);
@@ -947,6 +1167,9 @@ ALTER TABLE ONLY public.general_settings
 ALTER TABLE ONLY public.inbox
     ADD CONSTRAINT inbox_pkey PRIMARY KEY (consumer, message_id);
 
+ALTER TABLE ONLY public.inspection
+    ADD CONSTRAINT inspection_pkey PRIMARY KEY (id);
+
 ALTER TABLE ONLY public.legal_hold
     ADD CONSTRAINT legal_hold_pkey PRIMARY KEY (id);
 
@@ -961,6 +1184,9 @@ ALTER TABLE ONLY public.link
 
 ALTER TABLE ONLY public.link_visit
     ADD CONSTRAINT link_visit_pkey PRIMARY KEY (link_id, token_sha256, opened_at);
+
+ALTER TABLE ONLY public.listing_day
+    ADD CONSTRAINT listing_day_pkey PRIMARY KEY (company_id, day);
 
 ALTER TABLE ONLY public.login_failure
     ADD CONSTRAINT login_failure_pkey PRIMARY KEY (id);
@@ -1043,6 +1269,21 @@ ALTER TABLE ONLY public.tombstone
 ALTER TABLE ONLY public.unlink_pending
     ADD CONSTRAINT unlink_pending_pkey PRIMARY KEY (path);
 
+ALTER TABLE ONLY public.webhook_delivery
+    ADD CONSTRAINT webhook_delivery_pkey PRIMARY KEY (id);
+
+ALTER TABLE ONLY public.webhook
+    ADD CONSTRAINT webhook_pkey PRIMARY KEY (id);
+
+ALTER TABLE ONLY public.webhook
+    ADD CONSTRAINT webhook_url_key UNIQUE (url);
+
+CREATE INDEX alert_ended ON public.alert USING btree (ended_at) WHERE (ended_at IS NOT NULL);
+
+CREATE UNIQUE INDEX alert_open ON public.alert USING btree (kind, subject) WHERE (ended_at IS NULL);
+
+CREATE INDEX alert_told ON public.alert USING btree (told_at) WHERE (told_at IS NOT NULL);
+
 CREATE INDEX audit_action ON public.audit USING btree (action, at, id);
 
 CREATE INDEX audit_actor ON public.audit USING btree (actor, at, id);
@@ -1061,9 +1302,19 @@ CREATE INDEX command_open ON public.command USING btree (daemon, asked_at) WHERE
 
 CREATE UNIQUE INDEX company_key_current ON public.company_key USING btree (company_id) WHERE (retired_at IS NULL);
 
+CREATE INDEX completeness_open ON public.completeness USING btree (day) WHERE (unexplained > 0);
+
+CREATE UNIQUE INDEX damage_open ON public.damage USING btree (path) WHERE (ended_at IS NULL);
+
+CREATE INDEX damage_recording ON public.damage USING btree (recording_id) WHERE (ended_at IS NULL);
+
 CREATE INDEX dead_letter_open ON public.dead_letter USING btree (id) WHERE (settled_at IS NULL);
 
+CREATE UNIQUE INDEX inspection_running ON public.inspection USING btree (kind) WHERE (finished_at IS NULL);
+
 CREATE INDEX legal_hold_active ON public.legal_hold USING btree (company_id) WHERE (released_at IS NULL);
+
+CREATE INDEX link_mail ON public.link USING btree (mail_id);
 
 CREATE INDEX link_recording ON public.link USING btree (recording_id);
 
@@ -1105,7 +1356,13 @@ CREATE INDEX recording_parties ON public.recording USING gin (company_id, partie
 
 CREATE INDEX recording_started ON public.recording USING btree (started_at DESC, id DESC);
 
+CREATE INDEX recording_unfetched ON public.recording USING btree (pbx_id, started_at) INCLUDE (listed_at) WHERE (state = 'listed'::public.recording_state);
+
 CREATE INDEX recording_unsettled ON public.recording USING btree (poll_id) WHERE (next_try_at IS NOT NULL);
+
+CREATE INDEX webhook_delivery_due ON public.webhook_delivery USING btree (next_try_at) WHERE (next_try_at IS NOT NULL);
+
+CREATE INDEX webhook_delivery_of ON public.webhook_delivery USING btree (webhook_id, created_at DESC);
 
 CREATE TRIGGER audit_append_only BEFORE DELETE OR UPDATE OR TRUNCATE ON public.audit FOR EACH STATEMENT EXECUTE FUNCTION public.refuse_change();
 
@@ -1121,6 +1378,9 @@ ALTER TABLE ONLY public.company
 ALTER TABLE ONLY public.company_usage
     ADD CONSTRAINT company_usage_company_id_fkey FOREIGN KEY (company_id) REFERENCES public.company(id);
 
+ALTER TABLE ONLY public.completeness
+    ADD CONSTRAINT completeness_company_id_fkey FOREIGN KEY (company_id) REFERENCES public.company(id);
+
 ALTER TABLE ONLY public.extension_owner
     ADD CONSTRAINT extension_owner_company_id_fkey FOREIGN KEY (company_id) REFERENCES public.company(id);
 
@@ -1135,6 +1395,9 @@ ALTER TABLE ONLY public.link
 
 ALTER TABLE ONLY public.link_visit
     ADD CONSTRAINT link_visit_link_id_fkey FOREIGN KEY (link_id) REFERENCES public.link(id);
+
+ALTER TABLE ONLY public.listing_day
+    ADD CONSTRAINT listing_day_company_id_fkey FOREIGN KEY (company_id) REFERENCES public.company(id);
 
 ALTER TABLE ONLY public.ownership_due
     ADD CONSTRAINT ownership_due_company_id_fkey FOREIGN KEY (company_id) REFERENCES public.company(id);
@@ -1196,6 +1459,9 @@ ALTER TABLE ONLY public.session
 ALTER TABLE ONLY public.tombstone
     ADD CONSTRAINT tombstone_purge_id_fkey FOREIGN KEY (purge_id) REFERENCES public.purge(id);
 
+ALTER TABLE ONLY public.webhook_delivery
+    ADD CONSTRAINT webhook_delivery_webhook_id_fkey FOREIGN KEY (webhook_id) REFERENCES public.webhook(id) ON DELETE CASCADE;
+
 GRANT SELECT,INSERT ON TABLE public.legal_hold TO callstash_web;
 
 GRANT SELECT ON TABLE public.legal_hold TO callstash_housekeeper;
@@ -1207,6 +1473,14 @@ GRANT UPDATE(released_by) ON TABLE public.legal_hold TO callstash_web;
 GRANT UPDATE(release_reason) ON TABLE public.legal_hold TO callstash_web;
 
 GRANT SELECT,INSERT,UPDATE ON TABLE public.account TO callstash_web;
+
+GRANT SELECT,INSERT,DELETE,UPDATE ON TABLE public.alert TO callstash_notifier;
+
+GRANT SELECT ON TABLE public.alert TO callstash_web;
+
+GRANT UPDATE(acknowledged_at) ON TABLE public.alert TO callstash_web;
+
+GRANT UPDATE(acknowledged_by) ON TABLE public.alert TO callstash_web;
 
 GRANT SELECT ON TABLE public.audit TO callstash_web;
 
@@ -1282,7 +1556,7 @@ GRANT SELECT,INSERT ON TABLE public.command TO callstash_web;
 
 GRANT SELECT ON TABLE public.command TO callstash_poller;
 
-GRANT SELECT ON TABLE public.command TO callstash_housekeeper;
+GRANT SELECT,DELETE ON TABLE public.command TO callstash_housekeeper;
 
 GRANT SELECT ON TABLE public.command TO callstash_notifier;
 
@@ -1311,6 +1585,8 @@ GRANT SELECT ON TABLE public.company TO callstash_archiver;
 GRANT SELECT ON TABLE public.company TO callstash_web;
 
 GRANT SELECT,DELETE ON TABLE public.company TO callstash_housekeeper;
+
+GRANT SELECT ON TABLE public.company TO callstash_notifier;
 
 GRANT UPDATE(state) ON TABLE public.company TO callstash_web;
 
@@ -1360,6 +1636,12 @@ GRANT SELECT ON TABLE public.company_usage TO callstash_web;
 
 GRANT SELECT,INSERT,DELETE,UPDATE ON TABLE public.company_usage TO callstash_housekeeper;
 
+GRANT SELECT,INSERT,DELETE,UPDATE ON TABLE public.completeness TO callstash_housekeeper;
+
+GRANT SELECT ON TABLE public.completeness TO callstash_web;
+
+GRANT SELECT ON TABLE public.completeness TO callstash_notifier;
+
 GRANT SELECT,INSERT,UPDATE ON TABLE public.daemon_status TO callstash_poller;
 
 GRANT SELECT,INSERT,UPDATE ON TABLE public.daemon_status TO callstash_archiver;
@@ -1370,17 +1652,33 @@ GRANT SELECT,INSERT,UPDATE ON TABLE public.daemon_status TO callstash_housekeepe
 
 GRANT SELECT,INSERT,UPDATE ON TABLE public.daemon_status TO callstash_notifier;
 
-GRANT SELECT,INSERT ON TABLE public.dead_letter TO callstash_housekeeper;
+GRANT SELECT ON TABLE public.damage TO callstash_archiver;
+
+GRANT SELECT ON TABLE public.damage TO callstash_web;
+
+GRANT SELECT,INSERT,UPDATE ON TABLE public.damage TO callstash_housekeeper;
+
+GRANT SELECT ON TABLE public.damage TO callstash_notifier;
+
+GRANT SELECT,INSERT,DELETE ON TABLE public.dead_letter TO callstash_housekeeper;
 
 GRANT SELECT ON TABLE public.dead_letter TO callstash_web;
+
+GRANT SELECT ON TABLE public.dead_letter TO callstash_notifier;
 
 GRANT UPDATE(settled_at) ON TABLE public.dead_letter TO callstash_web;
 
 GRANT UPDATE(settled_by) ON TABLE public.dead_letter TO callstash_web;
 
+GRANT SELECT,INSERT,DELETE,UPDATE ON TABLE public.digest TO callstash_notifier;
+
 GRANT SELECT,INSERT,DELETE,UPDATE ON TABLE public.disk TO callstash_housekeeper;
 
 GRANT SELECT ON TABLE public.disk TO callstash_web;
+
+GRANT SELECT ON TABLE public.disk TO callstash_archiver;
+
+GRANT SELECT ON TABLE public.disk TO callstash_notifier;
 
 GRANT SELECT,INSERT,DELETE,UPDATE ON TABLE public.disk_sample TO callstash_housekeeper;
 
@@ -1398,9 +1696,15 @@ GRANT SELECT,INSERT ON TABLE public.inbox TO callstash_poller;
 
 GRANT SELECT,INSERT ON TABLE public.inbox TO callstash_archiver;
 
-GRANT SELECT,INSERT ON TABLE public.inbox TO callstash_housekeeper;
+GRANT SELECT,INSERT,DELETE ON TABLE public.inbox TO callstash_housekeeper;
 
 GRANT SELECT,INSERT ON TABLE public.inbox TO callstash_notifier;
+
+GRANT SELECT,INSERT,UPDATE ON TABLE public.inspection TO callstash_housekeeper;
+
+GRANT SELECT ON TABLE public.inspection TO callstash_web;
+
+GRANT SELECT ON TABLE public.inspection TO callstash_notifier;
 
 GRANT SELECT ON TABLE public.licence TO callstash_web;
 
@@ -1409,6 +1713,8 @@ GRANT SELECT,INSERT,UPDATE ON TABLE public.licence TO callstash_housekeeper;
 GRANT SELECT,INSERT ON TABLE public.link TO callstash_web;
 
 GRANT SELECT,DELETE ON TABLE public.link TO callstash_housekeeper;
+
+GRANT SELECT(mail_id) ON TABLE public.link TO callstash_notifier;
 
 GRANT UPDATE(most_plays) ON TABLE public.link TO callstash_web;
 
@@ -1426,11 +1732,113 @@ GRANT SELECT,INSERT ON TABLE public.link_visit TO callstash_web;
 
 GRANT SELECT,DELETE ON TABLE public.link_visit TO callstash_housekeeper;
 
+GRANT SELECT,INSERT,UPDATE ON TABLE public.listing_day TO callstash_poller;
+
+GRANT SELECT,DELETE ON TABLE public.listing_day TO callstash_housekeeper;
+
 GRANT SELECT,INSERT,DELETE,UPDATE ON TABLE public.login_failure TO callstash_web;
+
+GRANT SELECT ON TABLE public.pbx TO callstash_poller;
+
+GRANT SELECT ON TABLE public.pbx TO callstash_archiver;
+
+GRANT INSERT,UPDATE ON TABLE public.pbx TO callstash_web;
+
+GRANT SELECT(id) ON TABLE public.pbx TO callstash_web;
+
+GRANT SELECT(id) ON TABLE public.pbx TO callstash_housekeeper;
+
+GRANT SELECT(id) ON TABLE public.pbx TO callstash_notifier;
+
+GRANT SELECT(uid) ON TABLE public.pbx TO callstash_web;
+
+GRANT SELECT(uid) ON TABLE public.pbx TO callstash_housekeeper;
+
+GRANT SELECT(kind) ON TABLE public.pbx TO callstash_web;
+
+GRANT SELECT(name) ON TABLE public.pbx TO callstash_web;
+
+GRANT SELECT(name) ON TABLE public.pbx TO callstash_housekeeper;
+
+GRANT SELECT(name) ON TABLE public.pbx TO callstash_notifier;
+
+GRANT SELECT(url) ON TABLE public.pbx TO callstash_web;
+
+GRANT SELECT(certificate) ON TABLE public.pbx TO callstash_web;
+
+GRANT SELECT(timezone) ON TABLE public.pbx TO callstash_web;
+
+GRANT SELECT(state) ON TABLE public.pbx TO callstash_web;
+
+GRANT SELECT(state) ON TABLE public.pbx TO callstash_housekeeper;
+
+GRANT SELECT(state) ON TABLE public.pbx TO callstash_notifier;
+
+GRANT SELECT(poll_minutes) ON TABLE public.pbx TO callstash_web;
+
+GRANT SELECT(poll_at) ON TABLE public.pbx TO callstash_web;
+
+GRANT SELECT(created_at) ON TABLE public.pbx TO callstash_web;
+
+GRANT SELECT(keep_months) ON TABLE public.pbx TO callstash_web;
+
+GRANT SELECT(keep_months) ON TABLE public.pbx TO callstash_housekeeper;
+
+GRANT SELECT(revision) ON TABLE public.pbx TO callstash_web;
+
+GRANT SELECT,INSERT ON TABLE public.recording TO callstash_poller;
+
+GRANT SELECT ON TABLE public.recording TO callstash_archiver;
+
+GRANT SELECT ON TABLE public.recording TO callstash_web;
+
+GRANT SELECT,DELETE,UPDATE ON TABLE public.recording TO callstash_housekeeper;
+
+GRANT SELECT(id) ON TABLE public.recording TO callstash_notifier;
+
+GRANT UPDATE(state) ON TABLE public.recording TO callstash_poller;
+
+GRANT UPDATE(state) ON TABLE public.recording TO callstash_archiver;
+
+GRANT SELECT(state) ON TABLE public.recording TO callstash_notifier;
+
+GRANT UPDATE(duration) ON TABLE public.recording TO callstash_poller;
+
+GRANT UPDATE(direction) ON TABLE public.recording TO callstash_poller;
+
+GRANT UPDATE(listed_size) ON TABLE public.recording TO callstash_poller;
+
+GRANT SELECT(listed_at) ON TABLE public.recording TO callstash_notifier;
+
+GRANT UPDATE(next_try_at) ON TABLE public.recording TO callstash_poller;
+
+GRANT UPDATE(next_try_at) ON TABLE public.recording TO callstash_archiver;
+
+GRANT UPDATE(attempts) ON TABLE public.recording TO callstash_poller;
+
+GRANT UPDATE(attempts) ON TABLE public.recording TO callstash_archiver;
+
+GRANT UPDATE(waiting) ON TABLE public.recording TO callstash_archiver;
+
+GRANT UPDATE(last_error) ON TABLE public.recording TO callstash_archiver;
+
+GRANT UPDATE(seen_size) ON TABLE public.recording TO callstash_archiver;
+
+GRANT UPDATE(seen_times) ON TABLE public.recording TO callstash_archiver;
+
+GRANT UPDATE(stored_at) ON TABLE public.recording TO callstash_archiver;
+
+GRANT UPDATE(caller_name) ON TABLE public.recording TO callstash_poller;
+
+GRANT UPDATE(callee_name) ON TABLE public.recording TO callstash_poller;
+
+GRANT SELECT ON TABLE public.loss_clock TO callstash_web;
+
+GRANT SELECT ON TABLE public.loss_clock TO callstash_notifier;
 
 GRANT INSERT ON TABLE public.mail TO callstash_web;
 
-GRANT SELECT,INSERT,UPDATE ON TABLE public.mail TO callstash_notifier;
+GRANT SELECT,INSERT,DELETE,UPDATE ON TABLE public.mail TO callstash_notifier;
 
 GRANT SELECT(id) ON TABLE public.mail TO callstash_web;
 
@@ -1474,7 +1882,7 @@ GRANT SELECT,INSERT,UPDATE ON TABLE public.outbox TO callstash_archiver;
 
 GRANT SELECT,INSERT,UPDATE ON TABLE public.outbox TO callstash_web;
 
-GRANT SELECT,INSERT,UPDATE ON TABLE public.outbox TO callstash_housekeeper;
+GRANT SELECT,INSERT,DELETE,UPDATE ON TABLE public.outbox TO callstash_housekeeper;
 
 GRANT SELECT,INSERT,UPDATE ON TABLE public.outbox TO callstash_notifier;
 
@@ -1482,53 +1890,13 @@ GRANT SELECT,INSERT,DELETE ON TABLE public.ownership_due TO callstash_poller;
 
 GRANT SELECT,DELETE ON TABLE public.ownership_due TO callstash_housekeeper;
 
-GRANT SELECT ON TABLE public.pbx TO callstash_poller;
-
-GRANT SELECT ON TABLE public.pbx TO callstash_archiver;
-
-GRANT INSERT,UPDATE ON TABLE public.pbx TO callstash_web;
-
-GRANT SELECT(id) ON TABLE public.pbx TO callstash_web;
-
-GRANT SELECT(id) ON TABLE public.pbx TO callstash_housekeeper;
-
-GRANT SELECT(uid) ON TABLE public.pbx TO callstash_web;
-
-GRANT SELECT(uid) ON TABLE public.pbx TO callstash_housekeeper;
-
-GRANT SELECT(kind) ON TABLE public.pbx TO callstash_web;
-
-GRANT SELECT(name) ON TABLE public.pbx TO callstash_web;
-
-GRANT SELECT(name) ON TABLE public.pbx TO callstash_housekeeper;
-
-GRANT SELECT(url) ON TABLE public.pbx TO callstash_web;
-
-GRANT SELECT(certificate) ON TABLE public.pbx TO callstash_web;
-
-GRANT SELECT(timezone) ON TABLE public.pbx TO callstash_web;
-
-GRANT SELECT(state) ON TABLE public.pbx TO callstash_web;
-
-GRANT SELECT(state) ON TABLE public.pbx TO callstash_housekeeper;
-
-GRANT SELECT(poll_minutes) ON TABLE public.pbx TO callstash_web;
-
-GRANT SELECT(poll_at) ON TABLE public.pbx TO callstash_web;
-
-GRANT SELECT(created_at) ON TABLE public.pbx TO callstash_web;
-
-GRANT SELECT(keep_months) ON TABLE public.pbx TO callstash_web;
-
-GRANT SELECT(keep_months) ON TABLE public.pbx TO callstash_housekeeper;
-
-GRANT SELECT(revision) ON TABLE public.pbx TO callstash_web;
-
 GRANT SELECT,INSERT,UPDATE ON TABLE public.pbx_contact TO callstash_archiver;
 
 GRANT SELECT ON TABLE public.pbx_contact TO callstash_poller;
 
 GRANT SELECT ON TABLE public.pbx_contact TO callstash_web;
+
+GRANT SELECT ON TABLE public.pbx_contact TO callstash_notifier;
 
 GRANT SELECT,INSERT ON TABLE public.pbx_user TO callstash_poller;
 
@@ -1546,6 +1914,8 @@ GRANT SELECT ON TABLE public.poll TO callstash_archiver;
 
 GRANT SELECT ON TABLE public.poll TO callstash_web;
 
+GRANT SELECT ON TABLE public.poll TO callstash_notifier;
+
 GRANT SELECT,INSERT,UPDATE ON TABLE public.poll_company TO callstash_poller;
 
 GRANT SELECT ON TABLE public.poll_company TO callstash_archiver;
@@ -1560,6 +1930,8 @@ GRANT SELECT ON TABLE public.poll_schedule TO callstash_archiver;
 
 GRANT SELECT ON TABLE public.poll_schedule TO callstash_web;
 
+GRANT SELECT ON TABLE public.poll_schedule TO callstash_notifier;
+
 GRANT SELECT,INSERT,UPDATE ON TABLE public.poll_tally TO callstash_archiver;
 
 GRANT SELECT ON TABLE public.poll_tally TO callstash_poller;
@@ -1568,53 +1940,19 @@ GRANT SELECT ON TABLE public.poll_tally TO callstash_web;
 
 GRANT SELECT,DELETE ON TABLE public.poll_tally TO callstash_housekeeper;
 
+GRANT SELECT ON TABLE public.poll_tally TO callstash_notifier;
+
 GRANT SELECT,INSERT,UPDATE ON TABLE public.purge TO callstash_housekeeper;
 
 GRANT SELECT ON TABLE public.purge TO callstash_web;
+
+GRANT SELECT ON TABLE public.purge TO callstash_notifier;
 
 GRANT SELECT,DELETE ON TABLE public.purge_permit TO callstash_housekeeper;
 
 GRANT SELECT,INSERT,DELETE,UPDATE ON TABLE public.purge_permit TO callstash_web;
 
-GRANT SELECT,INSERT ON TABLE public.recording TO callstash_poller;
-
-GRANT SELECT ON TABLE public.recording TO callstash_archiver;
-
-GRANT SELECT ON TABLE public.recording TO callstash_web;
-
-GRANT SELECT,DELETE,UPDATE ON TABLE public.recording TO callstash_housekeeper;
-
-GRANT UPDATE(state) ON TABLE public.recording TO callstash_poller;
-
-GRANT UPDATE(state) ON TABLE public.recording TO callstash_archiver;
-
-GRANT UPDATE(duration) ON TABLE public.recording TO callstash_poller;
-
-GRANT UPDATE(direction) ON TABLE public.recording TO callstash_poller;
-
-GRANT UPDATE(listed_size) ON TABLE public.recording TO callstash_poller;
-
-GRANT UPDATE(next_try_at) ON TABLE public.recording TO callstash_poller;
-
-GRANT UPDATE(next_try_at) ON TABLE public.recording TO callstash_archiver;
-
-GRANT UPDATE(attempts) ON TABLE public.recording TO callstash_poller;
-
-GRANT UPDATE(attempts) ON TABLE public.recording TO callstash_archiver;
-
-GRANT UPDATE(waiting) ON TABLE public.recording TO callstash_archiver;
-
-GRANT UPDATE(last_error) ON TABLE public.recording TO callstash_archiver;
-
-GRANT UPDATE(seen_size) ON TABLE public.recording TO callstash_archiver;
-
-GRANT UPDATE(seen_times) ON TABLE public.recording TO callstash_archiver;
-
-GRANT UPDATE(stored_at) ON TABLE public.recording TO callstash_archiver;
-
-GRANT UPDATE(caller_name) ON TABLE public.recording TO callstash_poller;
-
-GRANT UPDATE(callee_name) ON TABLE public.recording TO callstash_poller;
+GRANT SELECT ON TABLE public.purge_permit TO callstash_notifier;
 
 GRANT SELECT ON TABLE public.recording_audio TO callstash_web;
 
@@ -1657,3 +1995,19 @@ GRANT SELECT ON TABLE public.tombstone TO callstash_web;
 GRANT SELECT,INSERT,DELETE,UPDATE ON TABLE public.unlink_pending TO callstash_archiver;
 
 GRANT SELECT,INSERT,DELETE,UPDATE ON TABLE public.unlink_pending TO callstash_housekeeper;
+
+GRANT SELECT ON TABLE public.webhook TO callstash_notifier;
+
+GRANT INSERT,DELETE ON TABLE public.webhook TO callstash_web;
+
+GRANT SELECT(id) ON TABLE public.webhook TO callstash_web;
+
+GRANT SELECT(url) ON TABLE public.webhook TO callstash_web;
+
+GRANT SELECT(created_at) ON TABLE public.webhook TO callstash_web;
+
+GRANT SELECT(created_by) ON TABLE public.webhook TO callstash_web;
+
+GRANT SELECT,INSERT,DELETE,UPDATE ON TABLE public.webhook_delivery TO callstash_notifier;
+
+GRANT SELECT ON TABLE public.webhook_delivery TO callstash_web;

@@ -39,7 +39,7 @@ class Settings:
     database: str
     broker: str
     archive: Path
-    reserve_mb: int = 256  # so much stays free on the archive's disk, for deleting and for the rest
+    reserve_mb: int = 256  # so much stays free on the disks of the archive and the database
     retry_seconds: int = 60  # pause after the first failed attempt, doubled with each
 
 
@@ -63,6 +63,7 @@ class Archiver:
         self._fence = Fence(settings.archive)
         self._connectors: dict[queries.Pbx, pbx.Connector] = {}
         self._turn = 0
+        self._is_full = False
         if left := self._store.clear_incoming(instance):
             log.warning("unfinished files of a killed run were removed", extra={"files": left})
 
@@ -86,12 +87,28 @@ class Archiver:
             return False
         self._turn += 1
         chosen = due[(self._turn + self._instance) % len(due)]
-        if self._store.free_bytes() < self._settings.reserve_mb << 20:
-            life.doing("waiting: the archive's disk is full")
+        if not self._has_room():
+            life.doing("waiting: the disk is full")
             queries.mark_disk_full(self._db, chosen.id, self._now(), DISK_FULL)
             return False
         life.doing(f"fetching from PBX {chosen.id}")
         return self._batch(chosen, life)
+
+    def _has_room(self) -> bool:
+        """Is there more than the reserve? Once there was not, a quarter more is wanted, so that
+        archiving does not begin and end again with every file that is deleted.
+        """
+        reserve = self._settings.reserve_mb << 20
+        free = [self._store.free_bytes(), *queries.database_room(self._db, self._now())]
+        is_full = min(free) < (reserve * 5 // 4 if self._is_full else reserve)
+        if is_full != self._is_full:
+            self._is_full = is_full
+            if is_full:
+                log.error("the disk is full: recordings wait on the PBX until there is room")
+            else:
+                log.info("there is room again")
+                queries.fetch_waiting(self._db, self._now())
+        return not is_full
 
     def _unlink(self) -> bool:
         with self._db.transaction():

@@ -88,7 +88,8 @@ class Batch:
         except OSError as error:
             self._disk_error(claim, error)
         else:
-            if old and old.audio_sha256 == fetched.stored.audio_sha256:
+            same = old is not None and old.audio_sha256 == fetched.stored.audio_sha256
+            if same and not queries.is_damaged(self._db, claim.id):
                 self._same(fetched)
             else:
                 self._fetched.append(fetched)

@@ -2,7 +2,7 @@
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from datetime import datetime
+from datetime import datetime, timedelta
 from uuid import UUID
 
 from psycopg.rows import class_row
@@ -222,6 +222,29 @@ def mark_disk_full(db: Connection, pbx_id: int, now: datetime, error: str) -> No
         " AND waiting IS DISTINCT FROM 'disk_full' LIMIT 1000 FOR UPDATE SKIP LOCKED)",
         [error, pbx_id, now],
     )
+
+
+def fetch_waiting(db: Connection, now: datetime) -> None:
+    """Have what waits for room fetched now."""
+    db.execute(
+        "UPDATE recording SET next_try_at = %(now)s WHERE id IN (SELECT id FROM recording"
+        " WHERE next_try_at > %(now)s AND waiting = 'disk_full' FOR UPDATE SKIP LOCKED)",
+        {"now": now},
+    )
+
+
+def database_room(db: Connection, now: datetime) -> list[int]:
+    """Return the bytes that are free on the database's disk, where the housekeeper has just looked;
+    else nothing.
+    """
+    query = "SELECT free FROM disk WHERE volume = 'database' AND seen_at > %s"
+    return [int(row[0]) for row in db.execute(query, [now - timedelta(minutes=5)])]
+
+
+def is_damaged(db: Connection, recording: UUID) -> bool:
+    """Is the stored file of a recording not as it was stored?"""
+    query = "SELECT 1 FROM damage WHERE recording_id = %s AND ended_at IS NULL"
+    return db.execute(query, [recording]).fetchone() is not None
 
 
 def tally(db: Connection, instance: int, now: datetime, rows: Sequence[Tally]) -> None:

@@ -23,11 +23,13 @@ class Disks:
         backup: Path,
         db: Connection,
         now: Callable[[], datetime],
+        is_there: Callable[[], bool] = lambda: True,
     ) -> None:
         self._places = {"audio": audio, "database": database}
         self._backup = backup
         self._db = db
         self._now = now
+        self._is_there = is_there  # the archive, and not an empty directory in its place
         self._looked: datetime | None = None
 
     def turn(self, _life: Life) -> bool:
@@ -39,9 +41,11 @@ class Disks:
         mounted = {"backup": self._backup} if os.path.ismount(self._backup) else {}  # noqa: PTH121
         for volume, place in (self._places | mounted).items():
             try:
-                status = os.statvfs(place)
-            except OSError:  # the web UI says what is missing
-                system.forget_disk(self._db, volume)
+                status: os.statvfs_result | None = os.statvfs(place)
+            except OSError:
+                status = None
+            if status is None or (volume == "audio" and not self._is_there()):
+                system.forget_disk(self._db, volume)  # whoever misses it says so
                 continue
             size, free = (blocks * status.f_frsize for blocks in (status.f_blocks, status.f_bavail))
             if size:

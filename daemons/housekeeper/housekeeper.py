@@ -11,10 +11,15 @@ from common.errors import ConfigError
 from common.messages import HousekeeperAnswer
 from common.store import Store
 from common.zone import zone
+from daemons.housekeeper.books import Books, Tidy
+from daemons.housekeeper.damage import Damages
 from daemons.housekeeper.dead_letters import DeadLetters
 from daemons.housekeeper.disks import Disks
 from daemons.housekeeper.licences import Licences
 from daemons.housekeeper.purge import Purge
+from daemons.housekeeper.queries import licences
+from daemons.housekeeper.scrub import Scrub
+from daemons.housekeeper.sweep import Sweep
 
 Chore = Callable[[Life], bool]
 
@@ -31,6 +36,7 @@ class Settings:
     timezone: str = ""  # IANA name of the zone in which purge_at is; empty: this machine's
     purge_at: str = "02:00"  # when what has expired is deleted, every day
     brake_percent: int = 20  # a deletion of more than this share of the archive is to be confirmed
+    scrub_days: int = 30  # in which every stored file is read and checked once
     licence_server: str = ""  # URL of the vendor's licence server
     licence_key: str = ""  # the vendor's public key: 32 bytes in base64
 
@@ -44,21 +50,23 @@ class Housekeeper:
         db: Connection,
         now: Callable[[], datetime] = lambda: datetime.now(UTC),
     ) -> None:
-        self._settings = settings
-        self._db = db
-        self._now = now
-        self._purge = Purge(
-            db, Store(settings.archive), now, _time(settings.purge_at), zone(settings.timezone),
-            settings.brake_percent,
-        )  # fmt: skip
+        store, at, here = Store(settings.archive), _time(settings.purge_at), zone(settings.timezone)
+        damages = Damages(db, store, licences.box(db), now)
+        there = damages.is_there
         self._chores: tuple[Chore, ...] = (
             Licences(settings.licence_server, settings.licence_key, db, now).turn,
             DeadLetters(settings.broker, db).turn,
             Disks(
-                settings.archive, settings.database_directory, settings.backup_directory, db, now
+                settings.archive, settings.database_directory, settings.backup_directory, db, now,
+                there,
             ).turn,
-            self._purge.turn,
-        )
+            Purge(db, store, now, at, here, settings.brake_percent, there).turn,
+            Books(db, now, at, here).turn,
+            Tidy(db, now).turn,
+            Sweep(db, damages, now).turn,
+            Scrub(db, damages, now, settings.scrub_days).turn,
+            damages.turn,
+        )  # fmt: skip
 
     def on_answer(self, _message: HousekeeperAnswer) -> None:
         """Wake up: the step does the command."""

@@ -31,7 +31,7 @@ class Purge:
 
     def __init__(
         self, db: Connection, store: Store, now: Callable[[], datetime], at: time, zone: ZoneInfo,
-        brake_percent: int,
+        brake_percent: int, is_there: Callable[[], bool] = lambda: True,
     ) -> None:  # fmt: skip
         self._db = db
         self._store = store
@@ -40,6 +40,7 @@ class Purge:
         self._at = at
         self._zone = zone
         self._brake = brake_percent
+        self._is_there = is_there  # the archive, without which no file can be removed
         self._left: list[int] | None = None  # companies of the running deletion
         self._after: tuple[datetime, UUID] | None = None
 
@@ -150,6 +151,8 @@ class Purge:
         log.info("housekeeping is finished", extra={"calls": calls, "bytes": size})
 
     def _remove_files(self) -> bool:
+        if not self._is_there():
+            return False
         with self._db.transaction():
             paths = purges.files(self._db, BATCH)
             directories = set()

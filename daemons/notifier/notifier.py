@@ -13,8 +13,9 @@ from common.daemon import Life
 from common.db import Connection
 from common.errors import CallStashError
 from common.messages import NotifierAnswer
-from daemons.notifier import compose, queries, smtp
+from daemons.notifier import compose, smtp
 from daemons.notifier.outgoing import Outgoing, Sending
+from daemons.notifier.queries import mails
 
 log = logging.getLogger(__name__)
 
@@ -61,7 +62,7 @@ class Notifier:
         """Try a mail server that is about to be saved."""
         wanted = command.arguments
         sealed = bytes.fromhex(wanted["password_sealed"]) if wanted["password_sealed"] else None
-        saved = queries.server(self._db)
+        saved = mails.server(self._db)
         if sealed is None and wanted["username"] and saved is not None:
             sealed = saved.password_sealed  # opens only where host, security and user are the same
         smtp.check(self._server(wanted, sealed))
@@ -69,7 +70,7 @@ class Notifier:
 
     def test(self, command: Command) -> str:
         """Send a test mail with the saved settings."""
-        saved, settings = queries.server(self._db), queries.settings(self._db)
+        saved, settings = mails.server(self._db), mails.settings(self._db)
         if saved is None:
             raise smtp.MailRefused("No e-mail server is set up yet.")
         if not settings.sender or not settings.recipients:
@@ -84,7 +85,7 @@ class Notifier:
 
     def _sending(self) -> Sending | None:
         """Return what is set up; None: nothing that could send."""
-        saved, settings = queries.server(self._db), queries.settings(self._db)
+        saved, settings = mails.server(self._db), mails.settings(self._db)
         if saved is None or not settings.sender:
             return None
         return Sending(self._server(vars(saved), saved.password_sealed), settings.sender)

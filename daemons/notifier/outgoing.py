@@ -15,7 +15,8 @@ from common import mail, seal
 from common.daemon import Life
 from common.db import Connection
 from common.errors import KeyUnavailable
-from daemons.notifier import compose, queries, smtp
+from daemons.notifier import compose, smtp
+from daemons.notifier.queries import mails
 from daemons.notifier.smtp import MailRefused, Server
 
 log = logging.getLogger(__name__)
@@ -45,12 +46,12 @@ class Outgoing:
 
     def step(self, life: Life) -> bool:
         """Send one mail, and say whether there was one."""
-        due = queries.claim(self._db, self._now(), FIRST, LONGEST)
+        due = mails.claim(self._db, self._now(), FIRST, LONGEST)
         if due is None:
             return False
         extra = {"mail": due.id}
         if self._now() >= due.expires_at:
-            queries.give_up(self._db, due.id, self._now(), due.error or "It was of no more use.")
+            mails.give_up(self._db, due.id, self._now(), due.error or "It was of no more use.")
             log.warning("a mail is given up: it could not be sent in time", extra=extra)
             return True
         life.doing("sending mail")
@@ -58,18 +59,18 @@ class Outgoing:
             self._send(due)
         except MailRefused as error:
             if error.final:
-                queries.give_up(self._db, due.id, self._now(), str(error))
+                mails.give_up(self._db, due.id, self._now(), str(error))
                 log.error("a mail is refused: %s", error, extra=extra)
             else:
-                queries.failed(self._db, due.id, str(error))
+                mails.failed(self._db, due.id, str(error))
                 if due.attempts == 1:
                     log.warning("a mail waits for another try: %s", error, extra=extra)
         else:
-            queries.sent(self._db, due.id, self._now())
+            mails.sent(self._db, due.id, self._now())
             log.info("mail sent", extra=extra)
         return True
 
-    def _send(self, due: queries.Due) -> None:
+    def _send(self, due: mails.Due) -> None:
         sending = self._sending()
         if sending is None:
             raise MailRefused("No e-mail server is set up.")

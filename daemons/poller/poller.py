@@ -6,9 +6,10 @@ whatever was missed - a poll, a company, a row - is in the window of the next on
 
 import logging
 import math
+from collections import Counter
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
-from datetime import UTC, datetime, timedelta
+from datetime import UTC, date, datetime, timedelta
 from itertools import islice
 
 from common import commands, keys, outbox, pbx, seal
@@ -212,6 +213,7 @@ class Poller:
         until = self._now()
         since, complete = schedule.window(until, company.listed_until, company.complete_at)
         listed = new = 0
+        days: Counter[date] = Counter()
         with self._connect(polled) as connector:
             owned = ownership.Ownership(
                 self._db, connector, polled.id, (company.id, company.name), until
@@ -233,6 +235,8 @@ class Poller:
                         self._settings.settle_seconds,
                     )
                 listed += len(rows)
+                apart = {row.remote_id: row.started_at for row in rows}
+                days.update(start.astimezone(UTC).date() for start in apart.values())
                 life.alive()
             while owned.catch_up():
                 life.alive()
@@ -241,6 +245,9 @@ class Poller:
             error = f"{len(listing.refused)} rows can't be used, such as: {listing.refused[0]}"
         with self._db.transaction():
             listings.company_listed(self._db, poll.id, company.id, listed, new, error)
+            if complete:
+                listings.count_days(self._db, company.id, days)
+                listings.count_refused(self._db, company.id, until.date(), len(listing.refused))
             if complete or not listing.refused:
                 listings.company_listed_until(self._db, company.id, until, complete)
             for _ in range(min(WAKE, math.ceil(new / WORTH))):  # each message wakes one archiver

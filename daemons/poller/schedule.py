@@ -3,9 +3,11 @@
 from datetime import datetime, time, timedelta
 from zoneinfo import ZoneInfo
 
+from common import pbx
+
 OVERLAP = timedelta(hours=2)
 COMPLETE_EVERY = timedelta(days=1)
-KEPT = timedelta(days=22)  # a PBX keeps recordings for 21 days
+KEPT = pbx.KEPT + timedelta(days=1)
 RETRY_MINUTES = (5, 10, 20, 40, 60)
 DAILY = 1440
 

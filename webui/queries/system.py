@@ -4,11 +4,9 @@ from dataclasses import dataclass
 from datetime import date, datetime
 from uuid import UUID
 
-from common import forecast
 from common.db import Connection
 from webui.queries.rows import rows
 
-LOW = 0.10  # of a disk
 FORGETTABLE = 600  # seconds of silence after which a daemon may be forgotten
 
 
@@ -50,28 +48,17 @@ class Disk:
     size: int
     free: int
     seen_at: datetime
+    is_low: bool
     full_on: date | None
-
-    @property
-    def is_low(self) -> bool:
-        """Say whether somebody should make room."""
-        return self.free < LOW * self.size
 
 
 def disks(db: Connection) -> list[Disk]:
     """Return the file systems that can fill up."""
-    history: dict[str, list[tuple[date, int]]] = {}
-    query = "SELECT volume, day, used FROM disk_sample WHERE day > current_date - %s ORDER BY day"
-    for volume, day, used in db.execute(query, [forecast.DAYS]):
-        history.setdefault(volume, []).append((day, used))
-    found = db.execute(
-        "SELECT volume, directory, size, free, seen_at FROM disk"
+    query = (
+        "SELECT volume, directory, size, free, seen_at, is_low, full_on FROM disk"
         " ORDER BY array_position(ARRAY['audio', 'database', 'backup'], volume)"
     )
-    return [
-        Disk(volume, place, size, free, at, forecast.full_on(history.get(volume, []), size))
-        for volume, place, size, free, at in found
-    ]
+    return rows(db, Disk, query)
 
 
 @dataclass(frozen=True)

@@ -227,7 +227,7 @@ def end_company(db: Connection, run: int, company_id: int) -> bool:
         return False
     for table in (
         "ownership_due", "extension_owner", "poll_tally", "poll_company", "company_usage",
-        "company_key",
+        "company_key", "listing_day", "completeness",
     ):  # fmt: skip
         db.execute(f"DELETE FROM {table} WHERE company_id = %s", [company_id])
     db.execute("DELETE FROM company WHERE id = %s", [company_id])

@@ -1,8 +1,11 @@
-"""SQL: dead letters and disks."""
+"""SQL: dead letters, disks, and what has become old."""
 
-from datetime import datetime
+from datetime import datetime, timedelta
 
+from common import forecast
 from common.db import Connection
+
+LOW, WELL = 0.10, 0.12  # free below the one a disk is low, from the other on it is not
 
 
 def note_dead_letter(
@@ -28,19 +31,27 @@ def note_disk(
     """Note how full a file system is now, and as the last known of this day."""
     arguments = {
         "volume": volume, "directory": directory, "size": size, "free": free, "now": now,
-        "used": size - free,
+        "used": size - free, "low": LOW, "well": WELL,
     }  # fmt: skip
-    db.execute(
-        "INSERT INTO disk VALUES (%(volume)s, %(directory)s, %(size)s, %(free)s, %(now)s)"
-        " ON CONFLICT (volume) DO UPDATE SET directory = excluded.directory, size = excluded.size,"
-        " free = excluded.free, seen_at = excluded.seen_at",
-        arguments,
-    )
     db.execute(
         "INSERT INTO disk_sample VALUES (%(volume)s, (%(now)s AT TIME ZONE 'UTC')::date, %(used)s,"
         " %(size)s) ON CONFLICT (volume, day) DO UPDATE SET used = excluded.used,"
         " size = excluded.size",
         arguments,
+    )
+    samples = db.execute(
+        "SELECT day, used FROM disk_sample WHERE volume = %(volume)s"
+        " AND day > (%(now)s AT TIME ZONE 'UTC')::date - %(days)s ORDER BY day",
+        {**arguments, "days": forecast.DAYS},
+    ).fetchall()
+    db.execute(
+        "INSERT INTO disk AS d (volume, directory, size, free, seen_at, is_low, full_on)"
+        " VALUES (%(volume)s, %(directory)s, %(size)s, %(free)s, %(now)s,"
+        " %(free)s < %(low)s * %(size)s, %(full_on)s)"
+        " ON CONFLICT (volume) DO UPDATE SET directory = excluded.directory, size = excluded.size,"
+        " free = excluded.free, seen_at = excluded.seen_at, full_on = excluded.full_on,"
+        " is_low = %(free)s < (CASE WHEN d.is_low THEN %(well)s ELSE %(low)s END) * %(size)s",
+        {**arguments, "full_on": forecast.full_on(samples, size)},
     )
 
 
@@ -54,3 +65,23 @@ def thin(db: Connection, now: datetime, days: int) -> None:
     db.execute(
         "DELETE FROM disk_sample WHERE day < (%s AT TIME ZONE 'UTC')::date - %s", [now, days]
     )
+
+
+OLD = (  # what may be forgotten, and after how many days
+    ("outbox", "sent_at", 30),
+    ("inbox", "handled_at", 30),
+    ("command", "asked_at", 30),
+    ("dead_letter", "settled_at", 180),
+)
+
+
+def tidy(db: Connection, now: datetime, limit: int) -> int:
+    """Delete rows that nobody needs any more, of each kind up to `limit`; return how many."""
+    deleted = 0
+    for table, column, days in OLD:
+        deleted += db.execute(
+            f"DELETE FROM {table} WHERE ctid IN (SELECT ctid FROM {table} WHERE {column} < %s"
+            " LIMIT %s)",
+            [now - timedelta(days=days), limit],
+        ).rowcount
+    return deleted

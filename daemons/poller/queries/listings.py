@@ -1,8 +1,8 @@
 """SQL: the companies of a PBX and the recordings that it lists of them."""
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from datetime import datetime
+from datetime import date, datetime
 from uuid import UUID
 
 from psycopg.rows import class_row
@@ -188,6 +188,26 @@ def list_recordings(
             arguments,
         )
     return len(new)
+
+
+def count_days(db: Connection, company_id: int, days: Mapping[date, int]) -> None:
+    """Note how many recordings a complete listing has of each day."""
+    db.execute(
+        "INSERT INTO listing_day AS l (company_id, day, listed)"
+        " SELECT %s, day, listed FROM unnest(%s::date[], %s::integer[]) AS t (day, listed)"
+        " ON CONFLICT (company_id, day) DO UPDATE SET"
+        " listed = greatest(l.listed, excluded.listed)",
+        [company_id, list(days), list(days.values())],
+    )
+
+
+def count_refused(db: Connection, company_id: int, day: date, refused: int) -> None:
+    """Note how many rows of today's listings can't be used; the last one counts."""
+    db.execute(
+        "INSERT INTO listing_day (company_id, day, listed, refused) VALUES (%s, %s, 0, %s)"
+        " ON CONFLICT (company_id, day) DO UPDATE SET refused = excluded.refused",
+        [company_id, day, refused],
+    )
 
 
 def company_listed(

@@ -1,4 +1,4 @@
-"""SQL of the notifier."""
+"""SQL: mail, and how it is sent."""
 
 from dataclasses import dataclass
 from datetime import datetime, timedelta
@@ -34,12 +34,19 @@ class Settings:
 
     sender: str
     recipients: list[str]
+    on_disk_low: bool
+    on_poll_failure: bool
+    on_backup: bool
+    on_digest: bool
 
 
 def settings(db: Connection) -> Settings:
     """Return the general settings."""
     with db.cursor(row_factory=class_row(Settings)) as cursor:
-        found = cursor.execute("SELECT sender, recipients FROM general_settings").fetchone()
+        found = cursor.execute(
+            "SELECT sender, recipients, on_disk_low, on_poll_failure, on_backup, on_digest"
+            " FROM general_settings"
+        ).fetchone()
     assert found is not None
     return found
 
@@ -90,4 +97,13 @@ def give_up(db: Connection, mail_id: UUID, now: datetime, error: str) -> None:
         "UPDATE mail SET refused_at = %s, next_try_at = NULL, sealed = NULL, error = %s"
         " WHERE id = %s",
         [now, error, mail_id],
+    )
+
+
+def forget(db: Connection, before: datetime) -> None:
+    """Delete mails that ended long ago, but for those that links refer to."""
+    db.execute(
+        "DELETE FROM mail m WHERE coalesce(sent_at, refused_at) < %s"
+        " AND NOT EXISTS (SELECT FROM link WHERE mail_id = m.id)",
+        [before],
     )

@@ -1,0 +1,1 @@
+"""SQL of the notifier, a module for each thing."""
