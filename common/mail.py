@@ -43,3 +43,8 @@ def put(
 def bound(identity: UUID) -> bytes:
     """Return what a sealed mail is bound to."""
     return b"mail\0" + identity.bytes
+
+
+def webhook(url: str) -> bytes:
+    """Return what the secret of a webhook is bound to."""
+    return b"webhook\0" + url.encode()

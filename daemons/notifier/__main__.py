@@ -8,7 +8,7 @@ from daemons.notifier.notifier import Notifier, Settings
 def main() -> None:
     """Run the notifier until told to stop."""
     with daemon.start("notifier", Settings) as started:
-        notifier = Notifier(started.db)
+        notifier = Notifier(started.settings, started.db)
         daemon.run(started, {NotifierAnswer: notifier.on_answer}, notifier.step)
 
 

@@ -6,6 +6,12 @@ from email.message import EmailMessage
 from email.utils import format_datetime
 from html import escape
 from uuid import UUID
+from zoneinfo import ZoneInfo
+
+from daemons.notifier.queries.alerts import Alert
+from daemons.notifier.queries.facts import Disk, Week
+
+MOST = 50  # lines of one kind in a mail
 
 PAGE = """\
 <!doctype html>
@@ -61,3 +67,69 @@ def test_mail(
         "Mail from CallStash reaches you: nothing else has to be done.",
     )
     return mail(sender, recipients, host, identity, now, "test mail", words)
+
+
+EVENTS = {"raised": "", "worse": "Worse: ", "ended": "Over: ", "reminder": "Still: "}
+TOGETHER = {
+    "raised": "New", "worse": "Worse than before", "ended": "Over", "reminder": "Still there",
+}  # fmt: skip
+
+
+def alert(one: Alert, event: str, url: str, zone: ZoneInfo) -> tuple[str, list[str]]:
+    """Return the title and the paragraphs of a mail about one alert."""
+    level = "Critical" if one.is_critical else "Warning"
+    begun = f"It began on {_moment(one.raised_at, zone)}"
+    when = f"{begun} and ended on {_moment(one.ended_at, zone)}." if one.ended_at else f"{begun}."
+    title = f"{EVENTS[event] if one.ended_at else f'{level}: {EVENTS[event]}'}{one.title}"
+    said = [one.title] if one.ended_at else [one.title, one.body]
+    if event == "reminder":
+        said.append("You get this mail every day until it is over or acknowledged.")
+    return title, [*filter(None, said), when, url]
+
+
+def alerts(
+    news: Sequence[tuple[Alert, str]], url: str, zone: ZoneInfo
+) -> tuple[str, list[str]]:  # fmt: skip
+    """Return the title and the paragraphs of one mail about many alerts."""
+    critical = sum(one.is_critical and not one.ended_at for one, _ in news)
+    paragraphs = []
+    for event, words in TOGETHER.items():
+        lines = [
+            f"{_moment(one.raised_at, zone)}: {'CRITICAL ' if one.is_critical else ''}{one.title}"
+            for one, which in news
+            if which == event
+        ]
+        if lines:
+            more = [f"and {len(lines) - MOST:,} more"] if len(lines) > MOST else []
+            paragraphs.append("\n".join([f"{words} ({len(lines):,}):", *lines[:MOST], *more]))
+    level = (
+        f"Critical: {critical:,} of {len(news):,} alerts" if critical else f"{len(news):,} alerts"
+    )
+    together = "Much changed within a short time, so this is one mail about all of it."
+    return level, [together, *paragraphs, url]
+
+
+def digest(week: Week, disks: Sequence[Disk], url: str) -> tuple[str, list[str]]:
+    """Return the title and the paragraphs of the weekly mail."""
+    title = f"the week: {week.stored:,} recordings stored"
+    if week.open_alerts:
+        title += f", {week.open_alerts:,} open alerts"
+    else:
+        title += ", all is well"
+    figures = [
+        f"Recordings stored: {week.stored:,} ({week.bytes / 1e9:,.1f} GB)",
+        f"Polls: {week.polls:,}, of which {week.failed:,} failed",
+        f"Recordings deleted since they had expired: {week.deleted:,}",
+        f"Open alerts: {week.open_alerts:,}",
+    ]
+    rooms = [
+        f"{disk.volume}: {disk.free / disk.size:.0%} free"
+        + (f", full on {disk.full_on.day} {disk.full_on:%B %Y}" if disk.full_on else "")
+        for disk in disks
+    ]
+    return title, ["\n".join(figures), "\n".join(["Disks:", *rooms]), url]
+
+
+def _moment(at: datetime, zone: ZoneInfo) -> str:
+    local = at.astimezone(zone)
+    return f"{local.day} {local:%B %Y, %H:%M}"

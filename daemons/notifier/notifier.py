@@ -1,10 +1,13 @@
-"""The notifier: hands mail to the mail server, and tries a mail server before it is saved."""
+"""The notifier: looks what needs a person, tells them by mail and webhook, and tries a mail server
+before it is saved.
+"""
 
 import logging
 import socket
 from collections.abc import Callable
 from dataclasses import dataclass
 from datetime import UTC, datetime
+from pathlib import Path
 from typing import Any
 
 from common import commands, keys, mail, seal
@@ -13,9 +16,12 @@ from common.daemon import Life
 from common.db import Connection
 from common.errors import CallStashError
 from common.messages import NotifierAnswer
+from common.zone import zone
 from daemons.notifier import compose, smtp
+from daemons.notifier.alerts import Alerts
 from daemons.notifier.outgoing import Outgoing, Sending
 from daemons.notifier.queries import mails
+from daemons.notifier.webhooks import Webhooks
 
 log = logging.getLogger(__name__)
 
@@ -26,24 +32,35 @@ class Settings:
 
     database: str
     broker: str
+    web_url: str = ""  # the address of the web UI for links in mails; empty: this machine's name
+    timezone: str = ""  # IANA name of the zone of times in mails; empty: this machine's
+    certificate: Path | None = None  # of the web UI, whose end is watched
 
 
 class Notifier:
     """Handlers and steps of callstash-notifier."""
 
     def __init__(
-        self, db: Connection, now: Callable[[], datetime] = lambda: datetime.now(UTC)
+        self,
+        settings: Settings,
+        db: Connection,
+        now: Callable[[], datetime] = lambda: datetime.now(UTC),
     ) -> None:
         self._db = db
         self._now = now
         self._key = keys.load_credential("mail.key")
         self._outgoing = Outgoing(db, self._key, now, self._sending)
+        self._webhooks = Webhooks(db, self._key, now)
+        url = settings.web_url.rstrip("/") or f"https://{socket.getfqdn()}"
+        self._alerts = Alerts(
+            db, now, f"{url}/alerts", zone(settings.timezone), settings.certificate
+        )
 
     def on_answer(self, _message: NotifierAnswer) -> None:
         """Wake up: the step does the command."""
 
     def step(self, life: Life) -> bool:
-        """Do the commands that wait, and send a mail that is due."""
+        """Do the commands that wait, look what is wrong, and send what is due."""
         for command in commands.waiting(self._db, "notifier"):
             life.doing("talking to the mail server")
             try:
@@ -53,7 +70,8 @@ class Notifier:
                 commands.answer(self._db, command.id, False, str(error))
             else:
                 commands.answer(self._db, command.id, True, said)
-        if self._outgoing.step(life):
+        self._alerts.turn(life)
+        if any([self._outgoing.step(life), self._webhooks.step(life)]):
             return True
         life.doing("waiting for something to tell")
         return False
@@ -83,6 +101,10 @@ class Notifier:
         smtp.send(self._server(vars(saved), saved.password_sealed), message)
         return f"A test mail was sent to {', '.join(settings.recipients)}."
 
+    def test_webhook(self, command: Command) -> str:
+        """Tell a webhook something harmless."""
+        return self._webhooks.test(int(command.arguments["webhook"]))
+
     def _sending(self) -> Sending | None:
         """Return what is set up; None: nothing that could send."""
         saved, settings = mails.server(self._db), mails.settings(self._db)
@@ -102,4 +124,5 @@ class Notifier:
 _VERBS: dict[str, Callable[[Notifier, Command], str]] = {
     "mail.check": Notifier.check,
     "mail.test": Notifier.test,
+    "webhook.test": Notifier.test_webhook,
 }

@@ -232,6 +232,44 @@ def test_when_the_disk_is_full_then_recordings_wait_until_there_is_room(
     assert rig.value("SELECT count(*) FROM recording WHERE state = 'stored'") == len(calls(sim))
 
 
+def test_after_a_full_disk_archiving_goes_on_with_some_more_room_than_the_reserve(
+    rig: Rig, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    rig.poll(trigger=False)
+    reserve = rig.settings.reserve_mb << 20
+    stored = "SELECT count(*) > 0 FROM recording WHERE state = 'stored'"
+    for free, goes_on in ((reserve - 1, False), (reserve * 5 // 4 - 1, False), (reserve * 2, True)):
+        monkeypatch.setattr(Store, "free_bytes", lambda _, free=free: free)
+        rig.fetch()
+        assert rig.value(stored) == goes_on, free
+
+
+def test_what_met_a_full_disk_is_fetched_as_soon_as_there_is_room(
+    rig: Rig, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    rig.poll(trigger=False)
+    rig.db.execute("UPDATE recording SET waiting = 'disk_full', attempts = 9,"
+                   " next_try_at = now() + interval '1 hour'")  # fmt: skip
+    rig.db.execute("UPDATE recording SET next_try_at = now() WHERE remote_id ="
+                   " (SELECT min(remote_id) FROM recording)")  # fmt: skip
+    monkeypatch.setattr(Store, "free_bytes", lambda _: 0)
+    rig.fetch()
+    assert rig.value("SELECT count(*) FROM recording WHERE state = 'stored'") == 0
+    monkeypatch.undo()
+    rig.fetch()
+    assert rig.value("SELECT count(*) FROM recording WHERE state = 'listed'") == 0
+
+
+def test_when_the_database_s_disk_is_full_nothing_more_is_archived(rig: Rig) -> None:
+    rig.poll(trigger=False)
+    rig.db.execute("INSERT INTO disk VALUES ('database', '/x', 1000, 10, now())")
+    rig.fetch()
+    assert rig.value("SELECT count(*) FROM recording WHERE state = 'stored'") == 0
+    rig.db.execute("UPDATE disk SET seen_at = now() - interval '6 minutes'")  # who knows by now
+    rig.fetch()
+    assert rig.value("SELECT count(*) FROM recording WHERE state = 'listed'") == 0
+
+
 def test_a_disk_error_of_one_file_does_not_hold_up_the_others(
     rig: Rig, sim: Any, monkeypatch: pytest.MonkeyPatch
 ) -> None:

@@ -3,7 +3,7 @@
 import shutil
 import uuid
 from collections.abc import Callable
-from datetime import UTC, datetime, timedelta
+from datetime import UTC, date, datetime, timedelta
 from pathlib import Path
 from typing import Any
 
@@ -14,6 +14,7 @@ import pytest
 from common import topology
 from daemons.housekeeper.dead_letters import DeadLetters
 from daemons.housekeeper.disks import Disks
+from daemons.housekeeper.queries import system as chores
 from tests.quiet import Quiet
 from webui import queues
 from webui.queries import system
@@ -127,3 +128,32 @@ def test_disks_are_measured_each_minute_and_kept_for_each_day(
     assert db.execute("SELECT min(day) FROM disk_sample").fetchone() == (
         (NOW + timedelta(days=1)).date(),
     )
+
+
+def test_a_disk_is_low_below_a_tenth_and_no_longer_above_twelve_hundredths(
+    db: psycopg.Connection[Any],
+) -> None:
+    now, seen = datetime(2026, 11, 24, tzinfo=UTC), []
+    for free in (110, 100, 99, 110, 119, 120, 110):
+        chores.note_disk(db, "audio", "/x", 1000, free, now)
+        seen.append(system.disks(db)[0].is_low)
+    assert seen == [False, False, True, True, True, False, False]
+
+
+def test_the_day_when_a_disk_is_full_follows_from_its_growth(db: psycopg.Connection[Any]) -> None:
+    now = datetime(2026, 11, 24, tzinfo=UTC)
+    for day in range(10):
+        chores.note_disk(db, "audio", "/x", 1000, 1000 - 50 * day, now + timedelta(days=day))
+    assert system.disks(db)[0].full_on == date(2026, 12, 14)
+
+
+def test_an_archive_that_is_not_there_has_no_disk(
+    db: psycopg.Connection[Any], tmp_path: Path
+) -> None:
+    there = [True]
+    clock = [datetime(2026, 11, 24, tzinfo=UTC)]
+    chore = Disks(tmp_path, tmp_path, tmp_path, db, lambda: clock[0], lambda: there[0])
+    for there[0], volumes in ((True, ["audio", "database"]), (False, ["database"])):
+        chore.turn(Quiet())  # type: ignore[arg-type]
+        assert [disk.volume for disk in system.disks(db)] == volumes
+        clock[0] += timedelta(minutes=1)

@@ -15,7 +15,7 @@ import pytest
 from common import commands, mail, seal
 from common.commands import Answer
 from daemons.notifier import smtp
-from daemons.notifier.notifier import Notifier
+from daemons.notifier.notifier import Notifier, Settings
 from daemons.notifier.smtp import MailRefused, Server
 from simulators.mail.server import PASSWORD, USER, Mailbox, serving
 from tests.authority import Authority
@@ -158,7 +158,9 @@ def notifier(
     (tmp_path / "mail.key").write_text(base64.b64encode(private).decode())
     monkeypatch.setenv("CREDENTIALS_DIRECTORY", str(tmp_path))
     db.execute("INSERT INTO sealing_key (name, public_key) VALUES ('mail', %s)", [public])
-    return Notifier(connect_as("notifier"), lambda: datetime(2026, 11, 23, 9, 30, tzinfo=UTC))
+    return Notifier(
+        Settings("", ""), connect_as("notifier"), lambda: datetime(2026, 11, 23, 9, 30, tzinfo=UTC)
+    )
 
 
 def asked(connect_as: Connect, notifier: Notifier, kind: str, **arguments: Any) -> Answer:

@@ -11,7 +11,7 @@ import pytest
 
 from common import mail, seal
 from daemons.notifier import smtp
-from daemons.notifier.notifier import Notifier
+from daemons.notifier.notifier import Notifier, Settings
 from simulators.mail.server import Mailbox, serving
 from tests.quiet import Quiet
 
@@ -25,7 +25,7 @@ class Post:
     def __init__(self, db: psycopg.Connection[Any], connect_as: Connect) -> None:
         self.db = db
         self.offset = timedelta()
-        self.notifier = Notifier(connect_as("notifier"), lambda: self.now())
+        self.notifier = Notifier(Settings("", ""), connect_as("notifier"), lambda: self.now())
 
     def now(self) -> datetime:
         return datetime.now(UTC) + self.offset

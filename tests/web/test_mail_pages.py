@@ -10,7 +10,7 @@ import pytest
 
 from common import seal
 from common.db import Connection
-from daemons.notifier.notifier import Notifier
+from daemons.notifier.notifier import Notifier, Settings
 from simulators.mail.server import PASSWORD, USER, Mailbox, serving
 from tests.quiet import working
 from tests.web.browser import Browser
@@ -31,7 +31,7 @@ def notifier(
     (tmp_path / "mail.key").write_text(base64.b64encode(private).decode())
     monkeypatch.setenv("CREDENTIALS_DIRECTORY", str(tmp_path))
     db.execute("INSERT INTO sealing_key (name, public_key) VALUES ('mail', %s)", [public])
-    with working(Notifier(connect_as("notifier")).step):
+    with working(Notifier(Settings("", ""), connect_as("notifier")).step):
         yield
 
 

@@ -13,7 +13,7 @@ from playwright.sync_api import Browser, Page, expect, sync_playwright
 
 from common import seal
 from common.db import Connection, connect
-from daemons.notifier.notifier import Notifier
+from daemons.notifier.notifier import Notifier, Settings
 from simulators.mail.server import Mailbox, serving
 from simulators.pbx import client
 from tests.quiet import Quiet
@@ -194,7 +194,7 @@ def test_a_link_reaches_its_recipient_who_listens(
             page.get_by_role("button", name="Send").click()
             code = page.locator(".codes dd").inner_text()
             picture(page, "code")
-            assert Notifier(notifier_db).step(Quiet())  # type: ignore[arg-type]
+            assert Notifier(Settings("", ""), notifier_db).step(Quiet())  # type: ignore[arg-type]
         (mail,) = mailbox.mails
         body = mail.get_body(("plain",))
         assert body is not None

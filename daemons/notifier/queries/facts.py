@@ -1,0 +1,197 @@
+"""SQL: what is true now, of all that may need a person."""
+
+from dataclasses import dataclass
+from datetime import date, datetime, timedelta
+
+from psycopg.rows import class_row
+
+from common.db import Connection
+
+
+@dataclass(frozen=True)
+class Disk:
+    """A file system, in bytes."""
+
+    volume: str
+    size: int
+    free: int
+    is_low: bool
+    full_on: date | None
+
+
+def disks(db: Connection) -> list[Disk]:
+    """Return the file systems."""
+    with db.cursor(row_factory=class_row(Disk)) as cursor:
+        return cursor.execute(
+            "SELECT volume, size, free, is_low, full_on FROM disk ORDER BY volume"
+        ).fetchall()
+
+
+@dataclass(frozen=True)
+class Pbx:
+    """A PBX that is polled: failed polls and refused downloads in a row, and why."""
+
+    id: int
+    name: str
+    poll_failures: int
+    poll_error: str | None
+    good_at: datetime | None
+    fetch_failures: int
+    fetch_error: str | None
+
+
+def pbxs(db: Connection) -> list[Pbx]:
+    """Return the PBXs that are polled, with their troubles."""
+    with db.cursor(row_factory=class_row(Pbx)) as cursor:
+        return cursor.execute(
+            "SELECT p.id, p.name, s.failures AS poll_failures, (SELECT error FROM poll"
+            " WHERE pbx_id = p.id AND error IS NOT NULL ORDER BY id DESC LIMIT 1) AS poll_error,"
+            " (SELECT finished_at FROM poll WHERE pbx_id = p.id AND state = 'finished'"
+            " ORDER BY id DESC LIMIT 1) AS good_at, coalesce(c.failures, 0) AS fetch_failures,"
+            " c.error AS fetch_error FROM pbx p JOIN poll_schedule s ON s.pbx_id = p.id"
+            " LEFT JOIN pbx_contact c ON c.pbx_id = p.id"
+            " WHERE p.state = 'active' AND (s.failures > 0 OR c.failures > 0) ORDER BY p.id"
+        ).fetchall()
+
+
+@dataclass(frozen=True)
+class Clock:
+    """Since when there are calls that a PBX has and the archive does not."""
+
+    pbx_id: int
+    name: str
+    stuck: datetime | None
+    unlisted: datetime | None
+
+
+def clocks(db: Connection) -> list[Clock]:
+    """Return the clocks of the PBXs that are polled."""
+    with db.cursor(row_factory=class_row(Clock)) as cursor:
+        return cursor.execute(
+            "SELECT pbx_id, name, stuck, unlisted FROM loss_clock ORDER BY pbx_id"
+        ).fetchall()
+
+
+def number(db: Connection, query: str, *arguments: object) -> int:
+    """Return the one number of a query, 0 where it has none."""
+    row = db.execute(query, arguments).fetchone()
+    return int(row[0] or 0) if row else 0
+
+
+def lost(db: Connection, now: datetime) -> int:
+    """Return how many recordings the PBXs lost before they were fetched, in 30 days."""
+    return number(
+        db, "SELECT count(*) FROM recording WHERE state = 'gone' AND listed_at > %s",
+        now - timedelta(days=30),
+    )  # fmt: skip
+
+
+def damaged(db: Connection) -> dict[str, int]:
+    """Return how many files are damaged now, by what is wrong with them."""
+    query = "SELECT kind::text, count(*) FROM damage WHERE ended_at IS NULL GROUP BY kind"
+    return {str(row[0]): int(row[1]) for row in db.execute(query)}
+
+
+def unexplained(db: Connection, now: datetime) -> int:
+    """Return how many recordings were listed in 31 days, and nobody knows what became of them."""
+    return number(
+        db, "SELECT sum(unexplained) FROM completeness WHERE unexplained > 0 AND day >= %s",
+        (now - timedelta(days=31)).date(),
+    )  # fmt: skip
+
+
+def braked(db: Connection) -> int:
+    """Return how many recordings the brake keeps a deletion from, until somebody permits it."""
+    return number(
+        db, "SELECT planned_calls FROM purge WHERE id = (SELECT max(id) FROM purge)"
+        " AND state = 'braked' AND NOT EXISTS (SELECT FROM purge_permit"
+        " WHERE granted_at > started_at)",
+    )  # fmt: skip
+
+
+def stuck_messages(db: Connection) -> int:
+    """Return how many messages between the daemons need a person."""
+    return number(
+        db, "SELECT (SELECT count(*) FROM dead_letter WHERE settled_at IS NULL)"
+        " + (SELECT count(*) FROM outbox WHERE refused_at IS NOT NULL AND sent_at IS NULL)",
+    )  # fmt: skip
+
+
+@dataclass(frozen=True)
+class Daemon:
+    """A process, when it last reported, and how often it has started since an instant."""
+
+    name: str
+    seen_at: datetime
+    starts: int
+
+
+def daemons(db: Connection, since: datetime) -> list[Daemon]:
+    """Return the processes that have ever reported."""
+    with db.cursor(row_factory=class_row(Daemon)) as cursor:
+        return cursor.execute(
+            "SELECT name, seen_at, (SELECT count(*) FROM unnest(starts) AS s WHERE s > %s)"
+            " AS starts FROM daemon_status ORDER BY name",
+            [since],
+        ).fetchall()
+
+
+@dataclass(frozen=True)
+class Waiting:
+    """Mail that waits although it was tried, since when, and what the server said last."""
+
+    mails: int
+    since: datetime | None
+    error: str | None
+
+
+def waiting(db: Connection) -> Waiting:
+    """Return what mail waits although it was tried."""
+    with db.cursor(row_factory=class_row(Waiting)) as cursor:
+        found = cursor.execute(
+            "SELECT count(*) AS mails, min(created_at) AS since, max(error) AS error FROM mail"
+            " WHERE next_try_at IS NOT NULL AND attempts > 0"
+        ).fetchone()
+    assert found is not None
+    return found
+
+
+def refused(db: Connection, now: datetime) -> list[tuple[str, str]]:
+    """Return the addresses of administrators that a mail server refused within a week, and why."""
+    return [
+        (str(row[0]), str(row[1]))
+        for row in db.execute(
+            "SELECT recipient, max(error) FROM mail WHERE kind <> 'link' AND refused_at > %s"
+            " GROUP BY recipient ORDER BY recipient",
+            [now - timedelta(days=7)],
+        )
+    ]
+
+
+@dataclass(frozen=True)
+class Week:
+    """What happened in a week."""
+
+    stored: int
+    bytes: int
+    polls: int
+    failed: int
+    deleted: int
+    open_alerts: int
+
+
+def week(db: Connection, now: datetime) -> Week:
+    """Return what happened in the week before."""
+    with db.cursor(row_factory=class_row(Week)) as cursor:
+        found = cursor.execute(
+            "SELECT p.*, t.*, d.*, a.* FROM"
+            " (SELECT count(*) AS polls, count(*) FILTER (WHERE state = 'failed') AS failed"
+            " FROM poll WHERE finished_at > %(since)s) p, (SELECT coalesce(sum(stored), 0)::bigint"
+            " AS stored, coalesce(sum(bytes), 0)::bigint AS bytes FROM poll_tally"
+            " WHERE last_at > %(since)s) t, (SELECT coalesce(sum(deleted_calls), 0)::bigint"
+            " AS deleted FROM purge WHERE started_at > %(since)s) d,"
+            " (SELECT count(*) AS open_alerts FROM alert WHERE ended_at IS NULL) a",
+            {"since": now - timedelta(days=7)},
+        ).fetchone()
+    assert found is not None
+    return found
