@@ -69,16 +69,17 @@ def _operate(running: ExitStack, fresh: bool, is_check: bool) -> int:
     pbx = running.enter_context(client.start(*arguments))
     vendor = running.enter_context(licence.serving(Vendor(DIRECTORY / "vendor")))
     mails = running.enter_context(mail.serving(mail.Mailbox(DIRECTORY / "mails")))
-    ours = _installation(stack, pbx, vendor)
+    address = f"127.0.0.1:{_web_port()}"
+    ours = _installation(stack, pbx, vendor, address)
     running.callback(ours.stop)
-    web, passwords = _start(ours), _passwords(ours)
+    web, passwords = _start(ours, address), _passwords(ours)
     watch = Watch(running.enter_context(ours.connect()))
     _activate(ours, vendor.vendor)
     _mail(ours, mails)
     _wait_for(ours, watch, web)
     _tell(web, passwords, pbx, mails, is_check)
     if is_check:
-        return check(pbx, web, passwords["sysadmin"], watch, lambda: _turn(ours, watch))
+        return check(pbx, web, passwords["sysadmin"], watch, DIRECTORY, lambda: _turn(ours, watch))
     while True:
         _turn(ours, watch)
 
@@ -91,7 +92,9 @@ def _born() -> str:
     return file.read_text(encoding="ascii")
 
 
-def _installation(stack: Stack, pbx: client.Running, vendor: licence.Server) -> Installation:
+def _installation(
+    stack: Stack, pbx: client.Running, vendor: licence.Server, web: str
+) -> Installation:
     with stack.postgres.connect() as server:
         if not server.execute("SELECT 1 FROM pg_database WHERE datname = 'callstash'").fetchone():
             server.execute("CREATE DATABASE callstash")
@@ -100,7 +103,8 @@ def _installation(stack: Stack, pbx: client.Running, vendor: licence.Server) -> 
         f'[housekeeper]\nlicence_server = "{vendor.url}"\n'
         f'licence_key = "{vendor.vendor.public_key}"\n'
         f'database_directory = "{DIRECTORY / "postgres"}"\n'
-        f'backup_directory = "{DIRECTORY / "backup"}"\n',
+        f'backup_directory = "{DIRECTORY / "backup"}"\n'
+        f'[notifier]\nweb_url = "http://{web}"\n',
     )  # fmt: skip
     with ours.connect() as db:  # the simulator has another port in each run
         moved = db.execute("UPDATE pbx SET url = %s RETURNING id", [pbx.url]).fetchone()
@@ -109,13 +113,12 @@ def _installation(stack: Stack, pbx: client.Running, vendor: licence.Server) -> 
     return ours
 
 
-def _start(ours: Installation) -> str:
+def _start(ours: Installation, address: str) -> str:
     """Start every daemon and the web UI; return the address of the latter."""
     for name in ("housekeeper", "notifier", "poller"):
         ours.start(name)
     for number in range(ARCHIVERS):
         ours.start(f"archiver@{number + 1}")
-    address = f"127.0.0.1:{_web_port()}"
     ours.start_web(address)
     return f"http://{address}"
 

@@ -9,6 +9,7 @@ import re
 import time
 from collections.abc import Callable
 from dataclasses import dataclass, field
+from pathlib import Path
 from typing import Any
 from urllib.parse import urlencode
 
@@ -85,9 +86,13 @@ class Tally:
 
 
 def check(
-    pbx: client.Running, web: str, password: str, watch: Watch, turn: Callable[[], None]
-) -> int:
-    """Run all checks; `turn` lets the demo go on for a second. Return the exit status."""
+    pbx: client.Running, web: str, password: str, watch: Watch, directory: Path,
+    turn: Callable[[], None],
+) -> int:  # fmt: skip
+    """Run all checks; `turn` lets the demo go on for a second. Return the exit status.
+
+    `directory` has the archive and the mails.
+    """
     tally, browser, db = Tally(watch.say), Browser(web), watch.db
     offered = _offered(pbx)
     _all_stored(tally, db, offered, turn)
@@ -105,6 +110,7 @@ def check(
     stored = {(company, file): id for company, file, id in db.execute(STORED)}
     _play(tally, browser, offered, stored)
     _user(tally, web, offered, stored)
+    _repair(tally, browser, db, directory, turn)
     watch.line(f"{tally.passed} passed, {tally.failed} failed")
     return 1 if tally.failed else 0
 
@@ -188,6 +194,32 @@ def _user(
     others = min(str(call) for call in stored.values() if str(call) not in own)
     refused = browser.ask("GET", f"/recordings/{others}/audio").status
     tally.expect(refused == 404, "a call of somebody else does not exist for her", refused)
+
+
+def _repair(
+    tally: Tally,
+    browser: Browser,
+    db: psycopg.Connection[Any],
+    directory: Path,
+    turn: Callable[[], None],
+) -> None:
+    """Lose a stored file: it is missed, told of, and fetched again."""
+    lost = max((directory / "archive").rglob("*.csrec"), key=lambda path: path.stat().st_mtime)
+    lost.unlink()
+    page = "/housekeeping"
+    asked = browser.send(page, f"{page}/sweep").status
+    tally.expect(asked == 303, "a stored file is lost; 'Compare files now' is accepted", asked)
+    row, until = None, time.monotonic() + PATIENCE
+    query = "SELECT kind::text, ended_by::text FROM damage WHERE path LIKE '%%' || %s"
+    while (row is None or row[1] is None) and time.monotonic() < until:
+        turn()
+        row = db.execute(query, [lost.name]).fetchone()
+    tally.expect(row == ("missing", "fetched"), "it is missed and fetched again", row)
+    told, until = False, time.monotonic() + PATIENCE
+    while not told and time.monotonic() < until:
+        turn()
+        told = any(b"recording is damaged" in m.read_bytes() for m in directory.glob("mails/*"))
+    tally.expect(told, "the administrator was mailed")
 
 
 def _refused(tally: Tally, browser: Browser, path: str) -> None:

@@ -8,17 +8,19 @@ from flask import Flask, Response, g
 
 from common import config, db, journal, keys
 from common.store import Store
-from webui import assets, auth, errors, menu, policy, words
+from webui import assets, auth, errors, menu, policy, warnings, words
 from webui.database import Database
 from webui.playback import KeyRing
 from webui.settings import Settings, Shared
 from webui.views import (
     account,
     administrators,
+    alerts,
     audit,
     companies,
     company,
     company_settings,
+    completeness,
     holds,
     home,
     housekeeping,
@@ -36,6 +38,7 @@ from webui.views import (
     retention,
     search,
     system,
+    webhooks,
 )
 
 HEADERS = {
@@ -75,11 +78,13 @@ def create_app(settings: Settings | None = None, master_key: bytes | None = None
     blueprints = (
         assets, login, home, pbx, pbx_add, pbx_settings, companies, company, company_settings,
         recording, media, account, administrators, audit, licence, mail, holds, retention,
-        system, search, notes, links, listen, housekeeping,
+        system, search, notes, links, listen, housekeeping, alerts,
+        completeness, webhooks,
     )  # fmt: skip
     for routes in dict.fromkeys(views.routes for views in blueprints):
         app.register_blueprint(routes)
     words.register(app)
+    app.add_template_filter(warnings.page, "alert_page")
     errors.register(app)
     policy.check(app)
     app.before_request(auth.enforce)

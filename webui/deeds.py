@@ -6,6 +6,7 @@ from flask import url_for
 
 WORDS = {
     "account.reset": "set back to the factory password",
+    "alert.acknowledge": "acknowledged an alert",
     "audit.export": "saved the audit log",
     "company.deleted": "deleted a company with its keys",
     "company.cancel_delete": "cancelled the deletion of a company",
@@ -47,14 +48,19 @@ WORDS = {
     "purge.finished": "deleted what had expired",
     "purge.permit": "confirmed a large deletion",
     "purge.run": "asked for housekeeping",
+    "recording.damaged": "found a damaged recording",
     "recording.download": "downloaded a recording",
     "recording.play": "played a recording",
     "recording.refetched": "replaced a recording that the PBX had changed",
+    "recording.repaired": "had a recording repaired",
     "recording.refused": "was refused a recording that can't be read",
     "search.export": "saved a list of calls",
+    "sweep.run": "had the files compared",
     "session.end": "ended a session",
     "session.end_all": "ended all sessions of an account",
     "session.end_others": "logged out everywhere else",
+    "webhook.add": "added a webhook",
+    "webhook.remove": "removed a webhook",
 }
 _PAGES = {
     "pbx": ("pbx.page", "pbx_id"),

@@ -8,6 +8,7 @@ from webui.policy import allows
 
 MAIN = (
     ("Home", "home.page"),
+    ("Alerts", "alerts.page"),
     ("Calls", "search.page"),
     ("Links", "links.page"),
     ("Companies", "companies.page"),
@@ -19,6 +20,7 @@ MAIN = (
 SETTINGS = (
     ("E-mail server", "mail.server"),
     ("Notifications", "mail.general"),
+    ("Webhooks", "webhooks.page"),
     ("Licence", "licence.page"),
     ("Administrators", "administrators.page"),
 )

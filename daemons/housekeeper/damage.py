@@ -21,7 +21,7 @@ from daemons.housekeeper.queries.inspections import Damage, Stored
 
 log = logging.getLogger(__name__)
 
-EVERY = 60.0  # seconds
+EVERY = 30.0  # seconds
 PIECE = 1 << 20
 BATCH = 20
 

@@ -15,6 +15,7 @@ from common import topology
 from daemons.housekeeper.dead_letters import DeadLetters
 from daemons.housekeeper.disks import Disks
 from daemons.housekeeper.queries import system as chores
+from daemons.notifier.queries import facts
 from tests.quiet import Quiet
 from webui import queues
 from webui.queries import system
@@ -55,7 +56,7 @@ def test_a_dead_message_is_moved_to_the_table_once(
     assert (letter.topic, letter.body) == ("poller.poll_now.v1", '{"pbx": 10}')
     assert (letter.queue, letter.reason) == ("callstash.poller", "rejected")
     assert abs(datetime.now(UTC) - letter.died_at) < timedelta(minutes=1)
-    assert system.stuck(db) == 1
+    assert facts.stuck_messages(db) == 1
     DeadLetters(broker_url, connect_as("housekeeper")).turn(Quiet())  # type: ignore[arg-type]
     assert len(system.letters(db, 10)) == 1
     assert chore.turn(Quiet()) is False  # type: ignore[arg-type]

@@ -1,4 +1,4 @@
-"""Webhooks: signed deliveries to a real HTTP server, tried until they are taken, and not for ever."""
+"""Webhooks: signed deliveries to a real HTTP server, tried until taken, and not for ever."""
 
 import base64
 import hashlib

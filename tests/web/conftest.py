@@ -2,8 +2,10 @@
 
 import secrets
 from collections.abc import Callable, Iterator
+from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
+from zoneinfo import ZoneInfo
 
 import pytest
 from flask import Flask
@@ -12,6 +14,8 @@ from common import seal
 from common.db import Connection
 from common.passwords import set_password
 from common.store import Store
+from daemons.notifier.alerts import Alerts
+from tests.quiet import Quiet
 from tests.web.browser import Browser
 from tests.web.building import MASTER, Archive
 from tests.web.serving import serving
@@ -123,6 +127,18 @@ def mail(db: Connection) -> bytes:
 
 
 @pytest.fixture
+def look(connect_as: Callable[[str], Connection]) -> Callable[[], object]:
+    """Have the notifier look what needs a person."""
+    box = "https://box.example.com/alerts"
+
+    def once() -> None:
+        notifier = connect_as("notifier")
+        Alerts(notifier, lambda: datetime.now(UTC), box, ZoneInfo("UTC"), None).turn(Quiet())  # type: ignore[arg-type]
+
+    return once
+
+
+@pytest.fixture
 def audit(db: Connection) -> Callable[[], list[Any]]:
     """Read the audit log: actor, action, subject."""
     return lambda: db.execute("SELECT actor, action, subject FROM audit ORDER BY id").fetchall()
@@ -169,12 +185,23 @@ def world(
         " VALUES (%s, 1, 'Here he agrees.', 'sysadmin', 'sysadmin') RETURNING id",
         [recording],
     ).fetchone()
+    alert = db.execute(
+        "INSERT INTO alert (kind, subject, rank, is_critical, title, body, raised_at, changed_at)"
+        " VALUES ('disk_low', 'audio', 1, true, 'The disk is nearly full.', 'Make room.', now(),"
+        " now()) RETURNING id"
+    ).fetchone()
+    webhook = db.execute(
+        "INSERT INTO webhook (url, secret_sealed, created_by)"
+        " VALUES ('https://chat.example.com/hook', 'x', 'sysadmin') RETURNING id"
+    ).fetchone()
     db.execute("INSERT INTO daemon_status VALUES ('poller', '0.1', now(), now(), 'resting')")
     return World(
         app,
         {
             "token": token,
             "link_id": str(link[0]) if link else "",
+            "alert_id": str(alert[0]) if alert else "",
+            "webhook_id": str(webhook[0]) if webhook else "",
             "note_id": str(note[0]) if note else "",
             "letter_id": str(letter[0]) if letter else "",
             "hold_id": str(hold[0]) if hold else "",

@@ -23,8 +23,9 @@ def braked(db: Connection, monkeypatch: pytest.MonkeyPatch) -> None:
 
 
 def test_the_brake_is_said_on_the_home_page_and_explained(
-    braked: None, sysadmin: Browser, log_in: Callable[[str], Browser]
+    braked: None, sysadmin: Browser, log_in: Callable[[str], Browser], look: Callable[[], object]
 ) -> None:
+    look()
     assert "4,321 recordings would be deleted, more than usual" in sysadmin.get("/").text
     page = sysadmin.get("/housekeeping").text
     assert "Nothing was deleted: confirm it first" in page

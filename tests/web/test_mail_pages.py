@@ -128,7 +128,7 @@ def server(db: Connection) -> None:
 
 def test_notifications_are_saved(sysadmin: Browser, server: None, db: Connection) -> None:
     sysadmin.post(
-        GENERAL, GENERAL, sender="CallStash <cs@example.com>", on_backup="yes",
+        GENERAL, GENERAL, sender="CallStash <cs@example.com>", on_backup="yes", on_digest="yes",
         recipients='ann@example.com,\n"Ops, Night" <ops@example.com>, ANN@example.com,',
     )  # fmt: skip
     row = db.execute("SELECT * FROM general_settings").fetchone()
@@ -136,7 +136,7 @@ def test_notifications_are_saved(sysadmin: Browser, server: None, db: Connection
     assert row[1:] == (
         "CallStash <cs@example.com>",
         ["ann@example.com", '"Ops, Night" <ops@example.com>'],
-        False, False, True, False,
+        False, False, True, False, True,
     )  # fmt: skip
     text = sysadmin.get(GENERAL).text
     assert "The notifications are saved" in text

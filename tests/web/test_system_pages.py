@@ -73,8 +73,11 @@ def test_what_can_not_be_read_at_all_can_only_be_dropped(
     assert db.execute("SELECT settled_at FROM dead_letter").fetchone() == (None,)
 
 
-def test_parked_messages_are_tried_again(sysadmin: Browser, db: Connection) -> None:
+def test_parked_messages_are_tried_again(
+    sysadmin: Browser, db: Connection, look: Callable[[], object]
+) -> None:
     db.execute("INSERT INTO outbox (topic, body, refused_at) VALUES ('x.y.v1', '{}', now())")
+    look()
     assert "1 message parked" in sysadmin.get(PAGE).text
     assert "could not be delivered" in sysadmin.get("/").text
     sysadmin.post(f"{PAGE}/outbox/retry", PAGE)
@@ -146,13 +149,10 @@ def test_the_journal_of_systemd_is_read_with_its_fields(tmp_path: Path) -> None:
 
 
 def test_the_first_page_warns_of_what_needs_a_person_and_links_to_it(
-    sysadmin: Browser, archive: Archive, db: Connection
+    sysadmin: Browser, archive: Archive, db: Connection, look: Callable[[], object]
 ) -> None:
-    db.execute("INSERT INTO disk VALUES ('audio', '/x', 1000, 99, now())")
-    db.execute(
-        "INSERT INTO disk_sample SELECT 'audio', current_date - n, 901 - n, 1000"
-        " FROM generate_series(0, 9) n"
-    )
+    db.execute("INSERT INTO disk VALUES ('audio', '/x', 1000, 99, now(), true, '2036-01-01')")
+    db.execute("INSERT INTO poll_schedule VALUES (%s, now(), NULL, 1)", [archive.pbx])
     db.execute(
         "INSERT INTO daemon_status VALUES ('poller', '1', now(), now() - interval '5 minutes', '')"
     )
@@ -166,12 +166,14 @@ def test_the_first_page_warns_of_what_needs_a_person_and_links_to_it(
     company = archive.company()
     gone = archive.listed(company)
     db.execute("UPDATE recording SET state = 'gone', next_try_at = NULL WHERE id = %s", [gone])
+    look()
     text = sysadmin.get("/").text
     for words in (
         "disk is nearly full: 99 bytes are left",
         "1 recording was gone from the PBX",
-        "the last poll failed. Its name is not known.",
-        "poller has not reported for 5 minutes",
+        "Head office: the last poll failed.",
+        "poller does not report any more.",
+        "The notifier does not run",
         "No e-mail server is set up",
         "admin still has the factory password",
         "The support contract ended on",

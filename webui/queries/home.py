@@ -6,16 +6,6 @@ from common.db import Connection
 from webui.queries.rows import rows
 
 
-def gone(db: Connection) -> int:
-    """Return how many recordings the PBXs lost before they were fetched, of the last 30 days."""
-    row = db.execute(
-        "SELECT count(*) FROM recording WHERE state = 'gone'"
-        " AND listed_at > now() - interval '30 days'"
-    ).fetchone()
-    assert row is not None
-    return int(row[0])
-
-
 @dataclass(frozen=True)
 class Totals:
     """All that is stored."""

@@ -87,13 +87,15 @@ class General:
     on_disk_low: bool
     on_poll_failure: bool
     on_backup: bool
+    on_digest: bool
     users_may_mail_links: bool
 
 
 def general(db: Connection) -> General:
     """Return the general settings."""
     query = (
-        "SELECT sender, recipients, on_disk_low, on_poll_failure, on_backup, users_may_mail_links"
+        "SELECT sender, recipients, on_disk_low, on_poll_failure, on_backup, on_digest,"
+        " users_may_mail_links"
         " FROM general_settings"
     )
     return rows(db, General, query, [])[0]
@@ -104,6 +106,7 @@ def save_general(db: Connection, new: General) -> None:
     db.execute(
         "UPDATE general_settings SET sender = %(sender)s, recipients = %(recipients)s,"
         " on_disk_low = %(on_disk_low)s, on_poll_failure = %(on_poll_failure)s,"
-        " on_backup = %(on_backup)s, users_may_mail_links = %(users_may_mail_links)s",
+        " on_backup = %(on_backup)s, on_digest = %(on_digest)s,"
+        " users_may_mail_links = %(users_may_mail_links)s",
         vars(new),
     )

@@ -125,16 +125,6 @@ def unpark(db: Connection) -> list[UUID]:
     return [row[0] for row in db.execute(query)]
 
 
-def stuck(db: Connection) -> int:
-    """Return how many messages need a person."""
-    row = db.execute(
-        "SELECT (SELECT count(*) FROM dead_letter WHERE settled_at IS NULL)"
-        " + (SELECT count(*) FROM outbox WHERE refused_at IS NOT NULL AND sent_at IS NULL)"
-    ).fetchone()
-    assert row is not None
-    return int(row[0])
-
-
 def version(db: Connection) -> str:
     """Return the version of PostgreSQL."""
     row = db.execute("SHOW server_version").fetchone()

@@ -9,14 +9,13 @@ from common import __version__
 from common.db import Connection
 from webui import warnings
 from webui.policy import Policy, requires
-from webui.queries import accounts, home, licences, mail, pbxs, polls, purges, system
+from webui.queries import accounts, alerts, home, licences, mail, pbxs, polls, system
 from webui.settings import connection, shared
 
 routes = Blueprint("home", __name__)
 
 
 def _facts(db: Connection) -> warnings.Facts:
-    braked = purges.braked(db)
     return warnings.Facts(
         archive_readable=os.access(shared().settings.archive, os.R_OK | os.X_OK),
         disks=system.disks(db),
@@ -26,9 +25,6 @@ def _facts(db: Connection) -> warnings.Facts:
         licence=licences.licence(db),
         mail=mail.is_configured(db),
         factory=accounts.factory(db),
-        stuck_messages=system.stuck(db),
-        gone=home.gone(db),
-        braked=braked.planned_calls if braked else 0,
         today=shared().local(datetime.now(UTC)).date(),
     )
 
@@ -45,6 +41,7 @@ def page() -> str:
         totals=home.totals(db),
         running={poll.pbx_id: poll for poll in polls.running_polls(db)},
         warnings=warnings.warnings(facts),
+        alerts=alerts.unended(db),
         silent=warnings.SILENT,
         version=__version__,
     )

@@ -6,12 +6,13 @@ from werkzeug.wrappers import Response
 from webui import auth, commands, cursor
 from webui.forms import Form
 from webui.policy import Policy, requires
-from webui.queries import purges
+from webui.queries import inspections, purges
 from webui.settings import connection
 
 routes = Blueprint("housekeeping", __name__, url_prefix="/housekeeping")
 
 PAGE = 30
+DAMAGES, REPAIRED = 100, 20
 
 
 @routes.get("")
@@ -29,6 +30,10 @@ def _page(form: Form, status: int = 200) -> tuple[str, int]:
         form=form,
         purges=found[:PAGE],
         braked=purges.braked(db),
+        inspections=inspections.last(db) if before is None else [],
+        counts=inspections.counts(db),
+        damages=inspections.damages(db, DAMAGES) if before is None else [],
+        repaired=inspections.repaired(db, REPAIRED) if before is None else [],
         first=before is None,
         older=cursor.write(found[PAGE - 1], "id") if len(found) > PAGE else None,
     ), status
@@ -40,6 +45,15 @@ def run() -> Response:
     """Have the housekeeper delete what has expired now."""
     auth.note(connection(), "purge.run", "")
     auth.say(commands.ask("housekeeper", "purge.run", {}).answer)
+    return redirect(url_for("housekeeping.page"), 303)
+
+
+@routes.post("/sweep")
+@requires(Policy.MANAGE)
+def sweep() -> Response:
+    """Have the housekeeper compare the files with the database now."""
+    auth.note(connection(), "sweep.run", "")
+    auth.say(commands.ask("housekeeper", "sweep.run", {}).answer)
     return redirect(url_for("housekeeping.page"), 303)
 
 

@@ -19,7 +19,7 @@ routes = Blueprint("mail", __name__, url_prefix="/settings")
 
 PORTS = {"plain": 25, "starttls": 587, "tls": 465}
 MOST = 50  # recipients
-SWITCHES = ("on_disk_low", "on_poll_failure", "on_backup", "users_may_mail_links")
+SWITCHES = ("on_disk_low", "on_poll_failure", "on_backup", "on_digest", "users_may_mail_links")
 _HOST = re.compile(r"[A-Za-z0-9]([A-Za-z0-9.:-]*[A-Za-z0-9])?", re.ASCII)
 _ADDRESS = re.compile(  # as browsers check it (HTML, 4.10.5.1.5), with a dot in the domain
     r"[A-Za-z0-9.!#$%&'*+/=?^_`{|}~-]+@[A-Za-z0-9-]+(\.[A-Za-z0-9-]+)+", re.ASCII

@@ -8,7 +8,7 @@ from flask import Blueprint, abort, render_template
 from webui import auth
 from webui.forms import Form
 from webui.policy import Policy, requires
-from webui.queries import holds, links, notes, recordings, search
+from webui.queries import holds, inspections, links, notes, recordings, search
 from webui.settings import connection
 from webui.views.search import read
 
@@ -39,6 +39,7 @@ def show(recording_id: UUID, note: Form) -> str:
         "recording.html",
         call=call,
         audio=recordings.audio(db, recording_id, scope),
+        damage=inspections.damage(db, recording_id),
         holds=holds.of_recording(db, recording_id) if sees else [],
         listens=recordings.listens(db, recording_id, LISTENS) if hears else [],
         notes=notes.notes(db, recording_id) if hears else [],
