@@ -8,7 +8,6 @@ from webui.policy import allows
 
 MAIN = (
     ("Home", "home.page"),
-    ("Alerts", "alerts.page"),
     ("Calls", "search.page"),
     ("Links", "links.page"),
     ("Companies", "companies.page"),

@@ -1302,7 +1302,7 @@ CREATE INDEX command_open ON public.command USING btree (daemon, asked_at) WHERE
 
 CREATE UNIQUE INDEX company_key_current ON public.company_key USING btree (company_id) WHERE (retired_at IS NULL);
 
-CREATE INDEX completeness_open ON public.completeness USING btree (day) WHERE (unexplained > 0);
+CREATE INDEX completeness_open ON public.completeness USING btree (day) WHERE ((unexplained > 0) OR (waiting > 0));
 
 CREATE UNIQUE INDEX damage_open ON public.damage USING btree (path) WHERE (ended_at IS NULL);
 

@@ -1,5 +1,5 @@
-"""The books: every day, what the PBXs listed is compared with what is stored and what is explained;
-and rows that nobody needs any more go.
+"""The books: every day, what the PBXs listed is compared with what is stored and what is explained,
+and every few minutes anew where something was open; rows that nobody needs any more go.
 """
 
 from collections.abc import Callable
@@ -12,11 +12,12 @@ from daemons.housekeeper.purge import latest
 from daemons.housekeeper.queries import completeness, system
 
 DAYS = 31  # a PBX keeps its recordings for 21
+OFTEN = timedelta(minutes=5)
 BATCH = 5000
 
 
 class Books:
-    """Counts a company in each turn, once a day."""
+    """Counts a company in each turn."""
 
     def __init__(
         self, db: Connection, now: Callable[[], datetime], at: time, zone: ZoneInfo
@@ -26,19 +27,22 @@ class Books:
         self._at = at
         self._zone = zone
         self._left: list[int] = []
-        self._balanced: datetime | None = completeness.last(db)
+        self._looked: datetime | None = None
+        self._all = completeness.last(db)  # when all companies were counted
 
     def turn(self, life: Life) -> bool:
         """Count a company, and say whether there are more."""
         now = self._now()
-        due = latest(now, self._at, self._zone)
-        if not self._left and (self._balanced is None or self._balanced < due):
-            self._left = completeness.companies(self._db)
-            if self._left or self._balanced:
-                self._balanced = now
+        since = (now.astimezone(UTC) - timedelta(days=DAYS)).date()
+        if not self._left and (self._looked is None or abs(now - self._looked) >= OFTEN):
+            self._looked = now
+            if self._all is None or self._all < latest(now, self._at, self._zone):
+                self._all = now
+                self._left = completeness.companies(self._db)
+            else:
+                self._left = completeness.unsettled(self._db, since)
         if self._left:
             life.doing("comparing what is stored with what the PBXs listed")
-            since = (now.astimezone(UTC) - timedelta(days=DAYS)).date()
             completeness.count(self._db, self._left.pop(0), since, now)
         return bool(self._left)
 

@@ -43,7 +43,9 @@ def mail(
     message["Date"] = format_datetime(now)
     message["Message-ID"] = f"<{identity}@{host}>"
     message["Auto-Submitted"] = "auto-generated"  # RFC 3834
-    message.set_content("\n\n".join([*paragraphs, f"-- \nCallStash on {host}"]) + "\n")
+    message.set_content(
+        "\n\n".join([f"{title.rstrip('.')}.", *paragraphs, f"-- \nCallStash on {host}"]) + "\n"
+    )
     html = "\n".join(f"<p>{_marked(paragraph)}</p>" for paragraph in paragraphs)
     message.add_alternative(
         PAGE.format(title=escape(title), paragraphs=html, host=escape(host)), subtype="html"
@@ -81,7 +83,7 @@ def alert(one: Alert, event: str, url: str, zone: ZoneInfo) -> tuple[str, list[s
     begun = f"It began on {_moment(one.raised_at, zone)}"
     when = f"{begun} and ended on {_moment(one.ended_at, zone)}." if one.ended_at else f"{begun}."
     title = f"{EVENTS[event] if one.ended_at else f'{level}: {EVENTS[event]}'}{one.title}"
-    said = [one.title] if one.ended_at else [one.title, one.body]
+    said = [] if one.ended_at else [one.body]
     if event == "reminder":
         said.append("You get this mail every day until it is over or acknowledged.")
     return title, [*filter(None, said), when, url]

@@ -127,14 +127,15 @@ def _archive(db: Connection, now: datetime) -> Iterator[Condition]:
     if untracked:
         yield Condition(
             "untracked", "", len(str(untracked)), False,
-            f"{_count(untracked, 'file')} in the archive belong to no recording.",
+            f"{_count(untracked, 'file in the archive belongs', 'files in the archive belong')}"
+            " to no recording.",
             "The housekeeping page lists them. CallStash leaves them alone.",
         )  # fmt: skip
     if unexplained := facts.unexplained(db, now):
         yield Condition(
             "incomplete", "", len(str(unexplained)), True,
-            f"{_count(unexplained, 'recording')} that a PBX listed are neither stored nor"
-            " explained.",
+            f"{_count(unexplained, 'listed recording is', 'listed recordings are')} neither stored"
+            " nor explained.",
             "The completeness page says of which company and day.",
         )  # fmt: skip
     if braked := facts.braked(db):

@@ -407,7 +407,7 @@ def test_what_was_lost_or_is_not_explained_is_told(office: Office) -> None:
         " duration, caller, callee, listed_at) SELECT gen_random_uuid(), %s, 201, n, 1, 'gone',"
         " now(), 1, '', '', %s FROM generate_series(1, 3) n", [pbx, NOW])  # fmt: skip
     assert sorted(office.work()) == [
-        "Critical: 2 recordings that a PBX listed are neither stored nor explained.",
+        "Critical: 2 listed recordings are neither stored nor explained.",
         "Critical: 3 recordings were gone from the PBX before they could be fetched.",
     ]
 

@@ -90,7 +90,9 @@ class Inspector:
 @pytest.fixture
 def inspector(rig: Rig, connect_as: Connect) -> Inspector:
     rig.finish()
-    return Inspector(rig, connect_as)
+    made = Inspector(rig, connect_as)
+    assert made.damages.is_there()
+    return made
 
 
 def flip(path: Path) -> None:
@@ -280,12 +282,30 @@ def test_the_books_say_what_became_of_what_was_listed(inspector: Inspector) -> N
     for table, column in (("recording_audio", "recording_id"), ("recording_owner", "recording_id"),
                           ("ownership_due", "recording_id"), ("recording", "id")):  # fmt: skip
         rig.db.execute(f"DELETE FROM {table} WHERE {column} = %s", [lost])
+    rig.offset += timedelta(hours=1)
     inspector.books.turn(Quiet())  # type: ignore[arg-type]
-    assert rig.rows(sums) == [(count, count, 0)]  # once a day
+    assert rig.rows(sums) == [(count, count, 0)]  # settled: once a day
     rig.offset += timedelta(days=1)
     while inspector.books.turn(Quiet()):  # type: ignore[arg-type]
         pass
     assert rig.rows(sums) == [(count, count - 1, 1)]
+
+
+def test_the_books_follow_what_is_open_within_minutes(rig: Rig, connect_as: Connect) -> None:
+    inspector = Inspector(rig, connect_as)
+
+    def counted() -> list[Any]:
+        rig.offset += timedelta(minutes=5)
+        while inspector.books.turn(Quiet()):  # type: ignore[arg-type]
+            pass
+        return rig.rows("SELECT sum(stored)::int, sum(waiting)::int FROM completeness")
+
+    assert counted() == [(None, None)]
+    rig.poll()
+    count = rig.value("SELECT count(*) FROM recording")
+    assert counted() == [(0, count)]
+    rig.fetch()
+    assert counted() == [(count, 0)]
 
 
 def test_the_clock_to_a_loss_starts_at_the_oldest_call_that_is_not_stored(rig: Rig) -> None:

@@ -64,7 +64,7 @@ CREATE TABLE completeness (
         (greatest(0, listed - stored - waiting - gone)) STORED,
     PRIMARY KEY (company_id, day)
 );
-CREATE INDEX completeness_open ON completeness (day) WHERE unexplained > 0;
+CREATE INDEX completeness_open ON completeness (day) WHERE unexplained > 0 OR waiting > 0;
 COMMENT ON TABLE completeness IS 'What became of the recordings that a PBX listed, by company and day (UTC) of the call; the last 31 days are counted anew each night. Owner: the housekeeper.';
 
 CREATE INDEX recording_unfetched ON recording (pbx_id, started_at) INCLUDE (listed_at) WHERE state = 'listed';

@@ -22,6 +22,17 @@ def companies(db: Connection) -> list[int]:
     ]
 
 
+def unsettled(db: Connection, since: date) -> list[int]:
+    """Return the ids of the companies of which a day is not counted yet, or not all is stored."""
+    query = (
+        "SELECT company_id FROM completeness WHERE day >= %(since)s"
+        " AND (unexplained > 0 OR waiting > 0) UNION SELECT company_id FROM listing_day l"
+        " WHERE day >= %(since)s AND NOT EXISTS (SELECT FROM completeness c"
+        " WHERE c.company_id = l.company_id AND c.day = l.day) ORDER BY 1"
+    )
+    return [int(row[0]) for row in db.execute(query, {"since": since})]
+
+
 def count(db: Connection, company: int, since: date, now: datetime) -> None:
     """Count anew, for each day since one, what is known of what the PBX listed of a company."""
     db.execute(
