@@ -1063,6 +1063,20 @@ CREATE TABLE public.unlink_pending (
 
 COMMENT ON TABLE public.unlink_pending IS 'Files to remove, committed with the change that made them superfluous; relative to the archive. A name stands here only if it is never used again. Owner: the archiver.';
 
+CREATE TABLE public.upgrade (
+    single boolean DEFAULT true NOT NULL,
+    checked_at timestamp with time zone NOT NULL,
+    installed text,
+    candidate text,
+    CONSTRAINT upgrade_single_check CHECK (single)
+);
+
+COMMENT ON TABLE public.upgrade IS 'Which version apt would install. Owner: the housekeeper.';
+
+COMMENT ON COLUMN public.upgrade.installed IS 'Null: it does not run from the package.';
+
+COMMENT ON COLUMN public.upgrade.candidate IS 'A newer version; null: there is none.';
+
 CREATE TABLE public.webhook (
     id integer NOT NULL,
     url text NOT NULL,
@@ -1268,6 +1282,9 @@ ALTER TABLE ONLY public.tombstone
 
 ALTER TABLE ONLY public.unlink_pending
     ADD CONSTRAINT unlink_pending_pkey PRIMARY KEY (path);
+
+ALTER TABLE ONLY public.upgrade
+    ADD CONSTRAINT upgrade_pkey PRIMARY KEY (single);
 
 ALTER TABLE ONLY public.webhook_delivery
     ADD CONSTRAINT webhook_delivery_pkey PRIMARY KEY (id);
@@ -1995,6 +2012,10 @@ GRANT SELECT ON TABLE public.tombstone TO callstash_web;
 GRANT SELECT,INSERT,DELETE,UPDATE ON TABLE public.unlink_pending TO callstash_archiver;
 
 GRANT SELECT,INSERT,DELETE,UPDATE ON TABLE public.unlink_pending TO callstash_housekeeper;
+
+GRANT SELECT,INSERT,UPDATE ON TABLE public.upgrade TO callstash_housekeeper;
+
+GRANT SELECT ON TABLE public.upgrade TO callstash_web;
 
 GRANT SELECT ON TABLE public.webhook TO callstash_notifier;
 

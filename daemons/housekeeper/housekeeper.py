@@ -20,6 +20,7 @@ from daemons.housekeeper.purge import Purge
 from daemons.housekeeper.queries import licences
 from daemons.housekeeper.scrub import Scrub
 from daemons.housekeeper.sweep import Sweep
+from daemons.housekeeper.upgrades import Upgrades
 
 Chore = Callable[[Life], bool]
 
@@ -66,6 +67,7 @@ class Housekeeper:
             Sweep(db, damages, now).turn,
             Scrub(db, damages, now, settings.scrub_days).turn,
             damages.turn,
+            Upgrades(db, now).turn,
         )  # fmt: skip
 
     def on_answer(self, _message: HousekeeperAnswer) -> None:

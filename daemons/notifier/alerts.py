@@ -50,6 +50,7 @@ class Alerts:
         self._url = url
         self._zone = zone
         self._certificate = certificate
+        self._started = now()
         self._looked: datetime | None = None
         self._tidied: datetime | None = None
 
@@ -60,7 +61,7 @@ class Alerts:
             return False
         self._looked = now
         life.doing("looking whether anything needs a person")
-        found = conditions(self._db, now, self._certificate)
+        found = conditions(self._db, now, self._started, self._certificate)
         with self._db.transaction():
             self._note(found, now)
         settings = mails.settings(self._db)

@@ -33,14 +33,18 @@ class Condition:
     body: str
 
 
-def conditions(db: Connection, now: datetime, certificate: Path | None) -> list[Condition]:
-    """Return all that is wrong now."""
+def conditions(
+    db: Connection, now: datetime, started: datetime, certificate: Path | None
+) -> list[Condition]:
+    """Return all that is wrong now; `started` is since when the notifier runs: daemons that start
+    with it have not reported yet.
+    """
     return [
         *_disks(db, now),
         *_pbxs(db, now),
         *_losses(db, now),
         *_archive(db, now),
-        *_machinery(db, now),
+        *_machinery(db, now, started),
         *_mail(db, now),
         *(_certificate(certificate, now) if certificate else ()),
     ]
@@ -148,9 +152,9 @@ def _archive(db: Connection, now: datetime) -> Iterator[Condition]:
         )  # fmt: skip
 
 
-def _machinery(db: Connection, now: datetime) -> Iterator[Condition]:
+def _machinery(db: Connection, now: datetime, started: datetime) -> Iterator[Condition]:
     for daemon in facts.daemons(db, now - timedelta(hours=1)):
-        if now - daemon.seen_at > SILENT:
+        if now - max(daemon.seen_at, started) > SILENT:
             yield Condition(
                 "daemon_silent", daemon.name, 1, True,
                 f"{daemon.name} does not report any more.",

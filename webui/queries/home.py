@@ -6,6 +6,12 @@ from common.db import Connection
 from webui.queries.rows import rows
 
 
+def upgrade(db: Connection) -> str | None:
+    """Return the newer version that could be installed; None: none is known."""
+    row = db.execute("SELECT candidate FROM upgrade").fetchone()
+    return str(row[0]) if row and row[0] else None
+
+
 @dataclass(frozen=True)
 class Totals:
     """All that is stored."""

@@ -44,4 +44,5 @@ def page() -> str:
         alerts=alerts.unended(db),
         silent=warnings.SILENT,
         version=__version__,
+        upgrade=home.upgrade(db),
     )

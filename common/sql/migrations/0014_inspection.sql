@@ -82,6 +82,18 @@ COMMENT ON VIEW loss_clock IS 'Since when there are calls that the PBX has and t
 ALTER TABLE daemon_status ADD starts timestamptz[] NOT NULL DEFAULT '{}';
 COMMENT ON COLUMN daemon_status.starts IS 'The last starts, newest first.';
 
+CREATE TABLE upgrade (
+    single     boolean PRIMARY KEY DEFAULT true CHECK (single),
+    checked_at timestamptz NOT NULL,
+    installed  text,
+    candidate  text
+);
+COMMENT ON TABLE upgrade IS 'Which version apt would install. Owner: the housekeeper.';
+COMMENT ON COLUMN upgrade.installed IS 'Null: it does not run from the package.';
+COMMENT ON COLUMN upgrade.candidate IS 'A newer version; null: there is none.';
+GRANT SELECT, INSERT, UPDATE ON upgrade TO callstash_housekeeper;
+GRANT SELECT ON upgrade TO callstash_web;
+
 GRANT SELECT, INSERT, UPDATE ON listing_day TO callstash_poller;
 GRANT SELECT ON damage TO callstash_archiver, callstash_web;
 GRANT SELECT ON disk TO callstash_archiver;

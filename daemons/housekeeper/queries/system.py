@@ -67,6 +67,18 @@ def thin(db: Connection, now: datetime, days: int) -> None:
     )
 
 
+def note_upgrade(
+    db: Connection, installed: str | None, candidate: str | None, now: datetime
+) -> None:
+    """Note the installed version, None from a checkout, and a newer one, None: there is none."""
+    db.execute(
+        "INSERT INTO upgrade (checked_at, installed, candidate) VALUES (%s, %s, %s)"
+        " ON CONFLICT (single) DO UPDATE SET checked_at = excluded.checked_at,"
+        " installed = excluded.installed, candidate = excluded.candidate",
+        [now, installed, candidate],
+    )
+
+
 OLD = (  # what may be forgotten, and after how many days
     ("outbox", "sent_at", 30),
     ("inbox", "handled_at", 30),
