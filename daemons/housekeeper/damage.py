@@ -23,7 +23,7 @@ log = logging.getLogger(__name__)
 
 EVERY = 30.0  # seconds
 PIECE = 1 << 20
-BATCH = 20
+BATCH = 200
 
 
 class Damages:
@@ -87,7 +87,7 @@ class Damages:
         return inspections.note(self._db, name, kind, recording, generation, self._now())
 
     def turn(self, life: Life) -> bool:
-        """Look again at what is damaged, some at a time, every so often."""
+        """Look again at some of what is damaged, every so often."""
         if time.monotonic() < self._next:
             return False
         found = inspections.damages(self._db, self._after, BATCH)
@@ -97,9 +97,8 @@ class Damages:
                 with self._db.transaction():
                     self._look(damage)
         self._after = found[-1].id if len(found) == BATCH else 0
-        if not self._after:
-            self._next = time.monotonic() + EVERY
-        return bool(self._after)
+        self._next = time.monotonic() + EVERY
+        return False
 
     def _look(self, damage: Damage) -> None:
         path = self.store.root / damage.path
@@ -112,7 +111,7 @@ class Damages:
             self._end(damage, "deleted")
         elif stored.generation != damage.generation:
             self._end(damage, "fetched")
-        elif is_whole(path, stored):
+        elif _touched(path) > damage.found_at.timestamp() and is_whole(path, stored):
             self._end(damage, "found")
         else:
             now = self._now()
@@ -125,6 +124,14 @@ class Damages:
             subject = f"recording:{damage.recording_id}"
             purges.note(self._db, "recording.repaired", subject, detail)
             log.info("a recording is whole again", extra={"recording": damage.recording_id})
+
+
+def _touched(path: Path) -> float:
+    """Return when a file was written, renamed or restored last; 0: it is not there."""
+    try:
+        return path.stat().st_ctime
+    except OSError:
+        return 0.0
 
 
 def is_whole(path: Path, stored: Stored) -> bool:

@@ -1,4 +1,4 @@
-"""The check for upgrades: which version apt would install, asked daily. Nothing is installed here."""
+"""The check for upgrades: which version apt would install, asked daily; nothing is installed."""
 
 import os
 import re

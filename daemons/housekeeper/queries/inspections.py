@@ -41,6 +41,7 @@ class Damage:
     kind: str
     recording_id: UUID | None
     generation: int | None
+    found_at: datetime
 
 
 _STORED = (
@@ -174,7 +175,7 @@ def damages(db: Connection, after: int, limit: int) -> list[Damage]:
     """Return damage that has not ended, beyond one."""
     with db.cursor(row_factory=class_row(Damage)) as cursor:
         return cursor.execute(
-            "SELECT id, path, kind::text, recording_id, generation FROM damage"
+            "SELECT id, path, kind::text, recording_id, generation, found_at FROM damage"
             " WHERE ended_at IS NULL AND id > %s ORDER BY id LIMIT %s",
             [after, limit],
         ).fetchall()
