@@ -34,10 +34,11 @@ FILL = (
     "INSERT INTO company_key (company_id, version, kid, public_key)"
     " SELECT id, 1, lpad(to_hex(id), 16, '0'), 'x' FROM company",
     "INSERT INTO recording (id, pbx_id, company_id, remote_id, poll_id, state, started_at,"
-    " duration, caller, callee, caller_name, stored_at) SELECT gen_random_uuid(), 10, 201 + n % 50,"
-    " n::text, 1, 'stored', %(now)s - CASE WHEN n <= %(expired)s THEN interval '400 days'"
-    " + n * interval '4 minutes' ELSE n * interval '20 seconds' END, 240, (200 + n % 90)::text,"
-    " '01632' || 960000 + n % 1000, 'Alice Archer', now() FROM generate_series(1, %(all)s) n",
+    " duration, caller, callee, caller_name, stored_at) SELECT gen_random_uuid(), 10,"
+    " 201 + n %% 50, n::text, 1, 'stored', %(now)s - CASE WHEN n <= %(expired)s"
+    " THEN interval '400 days'"
+    " + n * interval '4 minutes' ELSE n * interval '20 seconds' END, 240, (200 + n %% 90)::text,"
+    " '01632' || 960000 + n %% 1000, 'Alice Archer', now() FROM generate_series(1, %(all)s) n",
     "INSERT INTO recording_audio SELECT id, company_id, 1, 0, sha256(id::text::bytea), %(size)s,"
     " sha256('f'), 4000, sha256('a'), 'audio/wav', 'ulaw', 1, 8000, 240, 44, 3900 FROM recording",
     "INSERT INTO pbx_user (pbx_id, remote_id) SELECT 10, n::text FROM generate_series(0, 89) n",

@@ -25,6 +25,7 @@ CONSUMERS: dict[str, tuple[type[Any], ...]] = {
     "archiver": (RecordingsListed,),
     "housekeeper": (HousekeeperAnswer,),
     "notifier": (NotifierAnswer,),
+    "raidmon": (),
 }
 
 

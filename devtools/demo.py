@@ -115,7 +115,7 @@ def _installation(
 
 def _start(ours: Installation, address: str) -> str:
     """Start every daemon and the web UI; return the address of the latter."""
-    for name in ("housekeeper", "notifier", "poller"):
+    for name in ("housekeeper", "notifier", "poller", "raidmon"):
         ours.start(name)
     for number in range(ARCHIVERS):
         ours.start(f"archiver@{number + 1}")

@@ -25,6 +25,7 @@ CREDENTIALS: dict[str, tuple[str, ...]] = {
     "archiver": ("pbx.key",),
     "housekeeper": (),
     "notifier": ("mail.key",),
+    "raidmon": (),
     "web": ("master.key",),
 }
 CONFIG = """\

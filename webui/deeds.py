@@ -7,6 +7,7 @@ from flask import url_for
 WORDS = {
     "account.reset": "set back to the factory password",
     "alert.acknowledge": "acknowledged an alert",
+    "array.forget": "forgot a disk array",
     "audit.export": "saved the audit log",
     "company.deleted": "deleted a company with its keys",
     "company.cancel_delete": "cancelled the deletion of a company",

@@ -73,6 +73,14 @@ CREATE TYPE public.purge_state AS ENUM (
     'braked'
 );
 
+CREATE TYPE public.raid_state AS ENUM (
+    'clean',
+    'degraded',
+    'failed',
+    'inactive',
+    'missing'
+);
+
 CREATE TYPE public.recording_state AS ENUM (
     'listed',
     'stored',
@@ -960,6 +968,40 @@ CREATE TABLE public.purge_permit (
 
 COMMENT ON TABLE public.purge_permit IS 'Lets one deletion of up to so many calls pass the brake, within a day. The web UI grants it, the housekeeper uses it up.';
 
+CREATE TABLE public.raid_array (
+    uuid text NOT NULL,
+    name text NOT NULL,
+    level text NOT NULL,
+    state public.raid_state NOT NULL,
+    disks integer NOT NULL,
+    degraded integer NOT NULL,
+    is_read_only boolean DEFAULT false NOT NULL,
+    action text,
+    percent real,
+    minutes_left real,
+    seen_at timestamp with time zone NOT NULL
+);
+
+COMMENT ON TABLE public.raid_array IS 'Arrays that were ever seen, by the identity in their superblock; one that is no longer there is missing until it is forgotten. Owner: raidmon.';
+
+COMMENT ON COLUMN public.raid_array.state IS 'failed: more disks are gone than its level can do without.';
+
+COMMENT ON COLUMN public.raid_array.action IS 'recover, resync, check, repair, reshape; null: none runs.';
+
+CREATE TABLE public.raid_member (
+    uuid text NOT NULL,
+    "position" integer NOT NULL,
+    disk text DEFAULT ''::text NOT NULL,
+    slot integer,
+    is_ok boolean NOT NULL,
+    is_removable boolean NOT NULL,
+    role text NOT NULL
+);
+
+COMMENT ON TABLE public.raid_member IS 'Disks of an array, in the order in which they are shown; a slot without a disk has an empty name. Owner: raidmon.';
+
+COMMENT ON COLUMN public.raid_member.role IS 'in use, rebuilding, spare, faulty, missing.';
+
 CREATE TABLE public.recording_audio (
     recording_id uuid NOT NULL,
     company_id integer NOT NULL,
@@ -1253,6 +1295,12 @@ ALTER TABLE ONLY public.purge_permit
 ALTER TABLE ONLY public.purge
     ADD CONSTRAINT purge_pkey PRIMARY KEY (id);
 
+ALTER TABLE ONLY public.raid_array
+    ADD CONSTRAINT raid_array_pkey PRIMARY KEY (uuid);
+
+ALTER TABLE ONLY public.raid_member
+    ADD CONSTRAINT raid_member_pkey PRIMARY KEY (uuid, "position");
+
 ALTER TABLE ONLY public.recording_audio
     ADD CONSTRAINT recording_audio_pkey PRIMARY KEY (recording_id);
 
@@ -1445,6 +1493,9 @@ ALTER TABLE ONLY public.poll_tally
 
 ALTER TABLE ONLY public.poll_tally
     ADD CONSTRAINT poll_tally_poll_id_fkey FOREIGN KEY (poll_id) REFERENCES public.poll(id);
+
+ALTER TABLE ONLY public.raid_member
+    ADD CONSTRAINT raid_member_uuid_fkey FOREIGN KEY (uuid) REFERENCES public.raid_array(uuid) ON DELETE CASCADE;
 
 ALTER TABLE ONLY public.recording_audio
     ADD CONSTRAINT recording_audio_company_id_key_version_fkey FOREIGN KEY (company_id, key_version) REFERENCES public.company_key(company_id, version);
@@ -1669,6 +1720,8 @@ GRANT SELECT,INSERT,UPDATE ON TABLE public.daemon_status TO callstash_housekeepe
 
 GRANT SELECT,INSERT,UPDATE ON TABLE public.daemon_status TO callstash_notifier;
 
+GRANT SELECT,INSERT,UPDATE ON TABLE public.daemon_status TO callstash_raidmon;
+
 GRANT SELECT ON TABLE public.damage TO callstash_archiver;
 
 GRANT SELECT ON TABLE public.damage TO callstash_web;
@@ -1716,6 +1769,8 @@ GRANT SELECT,INSERT ON TABLE public.inbox TO callstash_archiver;
 GRANT SELECT,INSERT,DELETE ON TABLE public.inbox TO callstash_housekeeper;
 
 GRANT SELECT,INSERT ON TABLE public.inbox TO callstash_notifier;
+
+GRANT SELECT,INSERT ON TABLE public.inbox TO callstash_raidmon;
 
 GRANT SELECT,INSERT,UPDATE ON TABLE public.inspection TO callstash_housekeeper;
 
@@ -1903,6 +1958,8 @@ GRANT SELECT,INSERT,DELETE,UPDATE ON TABLE public.outbox TO callstash_housekeepe
 
 GRANT SELECT,INSERT,UPDATE ON TABLE public.outbox TO callstash_notifier;
 
+GRANT SELECT,INSERT,UPDATE ON TABLE public.outbox TO callstash_raidmon;
+
 GRANT SELECT,INSERT,DELETE ON TABLE public.ownership_due TO callstash_poller;
 
 GRANT SELECT,DELETE ON TABLE public.ownership_due TO callstash_housekeeper;
@@ -1971,6 +2028,18 @@ GRANT SELECT,INSERT,DELETE,UPDATE ON TABLE public.purge_permit TO callstash_web;
 
 GRANT SELECT ON TABLE public.purge_permit TO callstash_notifier;
 
+GRANT SELECT,INSERT,DELETE,UPDATE ON TABLE public.raid_array TO callstash_raidmon;
+
+GRANT SELECT ON TABLE public.raid_array TO callstash_notifier;
+
+GRANT SELECT,DELETE ON TABLE public.raid_array TO callstash_web;
+
+GRANT SELECT,INSERT,DELETE,UPDATE ON TABLE public.raid_member TO callstash_raidmon;
+
+GRANT SELECT ON TABLE public.raid_member TO callstash_notifier;
+
+GRANT SELECT ON TABLE public.raid_member TO callstash_web;
+
 GRANT SELECT ON TABLE public.recording_audio TO callstash_web;
 
 GRANT SELECT,INSERT,UPDATE ON TABLE public.recording_audio TO callstash_archiver;
@@ -1992,6 +2061,8 @@ GRANT SELECT ON TABLE public.schema_migration TO callstash_web;
 GRANT SELECT ON TABLE public.schema_migration TO callstash_housekeeper;
 
 GRANT SELECT ON TABLE public.schema_migration TO callstash_notifier;
+
+GRANT SELECT ON TABLE public.schema_migration TO callstash_raidmon;
 
 GRANT SELECT ON TABLE public.sealing_key TO callstash_poller;
 

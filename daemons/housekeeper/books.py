@@ -8,7 +8,7 @@ from zoneinfo import ZoneInfo
 
 from common.daemon import Life
 from common.db import Connection
-from daemons.housekeeper.purge import latest
+from common.zone import latest
 from daemons.housekeeper.queries import completeness, system
 
 DAYS = 31  # a PBX keeps its recordings for 21

@@ -8,7 +8,7 @@ files stay. The files go after the commit. Killed in between, the next run goes 
 import json
 import logging
 from collections.abc import Callable
-from datetime import datetime, time, timedelta
+from datetime import datetime, time
 from uuid import UUID
 from zoneinfo import ZoneInfo
 
@@ -16,6 +16,7 @@ from common import commands, expiry
 from common.daemon import Life
 from common.db import Connection
 from common.store import Fence, Store
+from common.zone import latest
 from daemons.housekeeper.queries import purges
 from daemons.housekeeper.queries.purges import Company, Run
 
@@ -165,16 +166,3 @@ class Purge:
                     self._store.sync(directory)
             purges.removed(self._db, paths)
         return bool(paths)
-
-
-def latest(now: datetime, at: time, zone: ZoneInfo) -> datetime:
-    """Return the last instant up to now at which the clocks in a zone showed a time of day.
-
-    A time that the change to summer time skips is taken at the offset before it.
-    """
-    day = now.astimezone(zone).date() + timedelta(days=1)
-    while True:
-        instant = datetime.combine(day, at, tzinfo=zone).astimezone(now.tzinfo)
-        if instant <= now:
-            return instant
-        day -= timedelta(days=1)

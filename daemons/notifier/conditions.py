@@ -41,6 +41,7 @@ def conditions(
     """
     return [
         *_disks(db, now),
+        *_arrays(db),
         *_pbxs(db, now),
         *_losses(db, now),
         *_archive(db, now),
@@ -76,6 +77,44 @@ def _disks(db: Connection, now: datetime) -> Iterator[Condition]:
             "archive_missing", "", 1, True, "The archive is not there.",
             "Its directory does not hold this box's recordings. Is its disk mounted?",
         )  # fmt: skip
+
+
+def _arrays(db: Connection) -> Iterator[Condition]:
+    for array in facts.arrays(db):
+        name, bad = array.name, f" Not well: {array.bad}." if array.bad else ""
+        if array.state in ("missing", "inactive"):
+            what = "is not there" if array.state == "missing" else "does not run"
+            yield Condition(
+                "raid", array.uuid, array.disks + 2, True, f"The disk array {name} {what}.",
+                f"What lies on it can't be read or written.{bad} Contact your support, and don't"
+                " write to its disks.",
+            )  # fmt: skip
+        elif array.state == "failed":
+            yield Condition(
+                "raid", array.uuid, array.disks + 1, True, f"The disk array {name} has failed.",
+                f"It lacks {array.degraded} of {array.disks} disks, more than it can do without:"
+                f" recordings are lost that are in no backup.{bad} Contact your support, and don't"
+                " replace anything before.",
+            )  # fmt: skip
+        elif array.degraded:
+            yield Condition(
+                "raid", array.uuid, array.degraded, True,
+                f"The disk array {name} lacks {array.degraded} of {array.disks} disks.",
+                f"No recording is lost yet.{bad} Replace the disk as soon as possible: contact"
+                " your support.",
+            )  # fmt: skip
+        if array.action == "recover" and array.rebuilding:
+            yield Condition(
+                "raid_rebuild", array.uuid, 1, False,
+                f"The disk array {name} is being rebuilt onto {array.rebuilding}.",
+                "It is as it should be when this is over. The home page shows how far it is.",
+            )  # fmt: skip
+        if array.bad and not array.degraded and array.state == "clean":
+            yield Condition(
+                "raid_errors", array.uuid, 1, False,
+                f"A disk of the array {name} reports errors: {array.bad}.",
+                "The array is complete. Replace the disk before it fails.",
+            )  # fmt: skip
 
 
 def _pbxs(db: Connection, now: datetime) -> Iterator[Condition]:

@@ -15,7 +15,8 @@ import pytest
 
 from common import commands, expiry
 from common.store import Fence, Store
-from daemons.housekeeper.purge import COMMAND, Purge, latest
+from common.zone import latest
+from daemons.housekeeper.purge import COMMAND, Purge
 from tests.quiet import Quiet
 
 Connect = Callable[[str], psycopg.Connection[Any]]

@@ -192,6 +192,10 @@ def world(
         " VALUES ('disk_low', 'audio', 1, true, 'The disk is nearly full.', 'Make room.', now(),"
         " now()) RETURNING id"
     ).fetchone()
+    db.execute(
+        "INSERT INTO raid_array (uuid, name, level, state, disks, degraded, seen_at)"
+        " VALUES ('0960525c', 'md0', 'raid5', 'degraded', 3, 1, now())"
+    )
     webhook = db.execute(
         "INSERT INTO webhook (url, secret_sealed, created_by)"
         " VALUES ('https://chat.example.com/hook', 'x', 'sysadmin') RETURNING id"
@@ -202,6 +206,7 @@ def world(
         {
             "token": token,
             "link_id": str(link[0]) if link else "",
+            "array": "0960525c",
             "alert_id": str(alert[0]) if alert else "",
             "webhook_id": str(webhook[0]) if webhook else "",
             "note_id": str(note[0]) if note else "",

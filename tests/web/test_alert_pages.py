@@ -170,3 +170,43 @@ def test_the_files_are_compared_on_request(
     assert db.execute("SELECT daemon, kind FROM command").fetchall() == [
         ("housekeeper", "sweep.run")
     ]
+
+
+def raid(db: Connection, state: str, disks: tuple[tuple[str, int | None, bool, str], ...]) -> None:
+    """Put an array into the database, as raidmon sees it."""
+    db.execute(
+        "INSERT INTO raid_array (uuid, name, level, state, disks, degraded, action, percent,"
+        " minutes_left, seen_at) VALUES ('u-1', 'md0', 'raid5', %s, 3, 1, 'recover', 32.2, 12,"
+        " now())", [state],
+    )  # fmt: skip
+    for position, (disk, slot, is_ok, role) in enumerate(disks):
+        db.execute(
+            "INSERT INTO raid_member VALUES ('u-1', %s, %s, %s, %s, %s, %s)",
+            [position, disk, slot, is_ok, role == "faulty", role],
+        )
+
+
+def test_the_first_page_shows_each_disk_of_an_array(sysadmin: Browser, db: Connection) -> None:
+    assert "RAID" not in sysadmin.get("/").text
+    raid(db, "degraded", (("sdb", 0, True, "in use"), ("sdd", 2, True, "rebuilding"),
+                          ("", 1, False, "missing"), ("sdc", None, False, "faulty")))  # fmt: skip
+    text = re.sub(r"\s+", " ", re.sub(r"<[^>]+>", " ", sysadmin.get("/").text))
+    assert "RAID status: md0" in text
+    assert "sdb 0 Yes No sdd 2 Yes, rebuilding No missing 1 No No sdc – No Yes" in text
+    assert "Rebuilding: 32.2 %, 12 minutes left" in text
+    assert "replace the disk as soon as possible" in text
+
+
+def test_only_an_array_that_is_gone_can_be_forgotten(
+    sysadmin: Browser, db: Connection, audit: Audit
+) -> None:
+    raid(db, "failed", ())
+    sysadmin.post("/system/arrays/u-1/forget", page="/")
+    assert db.execute("SELECT count(*) FROM raid_array").fetchone() == (1,)
+    db.execute("UPDATE raid_array SET state = 'missing'")
+    assert "Forget" in sysadmin.get("/").text
+    sysadmin.post("/system/arrays/u-1/forget", page="/")
+    assert db.execute("SELECT count(*) FROM raid_array").fetchone() == (0,)
+    assert [row for row in audit() if row[1] == "array.forget"] == [
+        ("sysadmin", "array.forget", "array:u-1")
+    ]

@@ -62,6 +62,57 @@ def disks(db: Connection) -> list[Disk]:
 
 
 @dataclass(frozen=True)
+class Array:
+    """An array of disks, as raidmon saw it."""
+
+    uuid: str
+    name: str
+    level: str
+    state: str
+    disks: int
+    degraded: int
+    is_read_only: bool
+    action: str | None
+    percent: float | None
+    minutes_left: float | None
+    seen_at: datetime
+
+
+@dataclass(frozen=True)
+class Member:
+    """A disk of an array, or a place where one lacks."""
+
+    uuid: str
+    disk: str
+    slot: int | None
+    is_ok: bool
+    is_removable: bool
+    role: str
+
+
+def arrays(db: Connection) -> list[tuple[Array, list[Member]]]:
+    """Return the arrays of disks with their disks."""
+    members = rows(
+        db, Member, "SELECT uuid, disk, slot, is_ok, is_removable, role FROM raid_member"
+        " ORDER BY uuid, position", [],
+    )  # fmt: skip
+    query = (
+        "SELECT uuid, name, level, state::text, disks, degraded, is_read_only, action, percent,"
+        " minutes_left, seen_at FROM raid_array ORDER BY name, uuid"
+    )
+    return [
+        (array, [member for member in members if member.uuid == array.uuid])
+        for array in rows(db, Array, query, [])
+    ]
+
+
+def forget_array(db: Connection, uuid: str) -> bool:
+    """Delete an array that is no longer there; false where it is."""
+    query = "DELETE FROM raid_array WHERE uuid = %s AND state = 'missing'"
+    return db.execute(query, [uuid]).rowcount == 1
+
+
+@dataclass(frozen=True)
 class Letter:
     """A message that no daemon could read or survive."""
 

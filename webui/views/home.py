@@ -45,4 +45,5 @@ def page() -> str:
         silent=warnings.SILENT,
         version=__version__,
         upgrade=home.upgrade(db),
+        arrays=system.arrays(db),
     )

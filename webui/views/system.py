@@ -74,6 +74,22 @@ def forget(daemon: str) -> Response:
     return _back()
 
 
+@routes.post("/arrays/<array>/forget")
+@requires(Policy.MANAGE)
+def forget_array(array: str) -> Response:
+    """Forget an array that was taken away on purpose."""
+    db = connection()
+    if not any(known.uuid == array for known, _ in system.arrays(db)):
+        abort(404)
+    with db.transaction():
+        if system.forget_array(db, array):
+            auth.note(db, "array.forget", f"array:{array}")
+            auth.say("The array is forgotten. If it comes back, it is shown again.")
+        else:
+            auth.say("The array is there: only one that is missing can be forgotten.")
+    return redirect(url_for("home.page"), 303)
+
+
 @routes.post("/dead-letters/<int(max=9223372036854775807):letter_id>/retry")
 @requires(Policy.MANAGE)
 def retry(letter_id: int) -> Response:

@@ -118,6 +118,34 @@ def stuck_messages(db: Connection) -> int:
 
 
 @dataclass(frozen=True)
+class Array:
+    """An array of disks: how many it should have, how many it lacks, and which are not well."""
+
+    uuid: str
+    name: str
+    state: str
+    disks: int
+    degraded: int
+    action: str | None
+    minutes_left: float | None
+    bad: str | None
+    rebuilding: str | None
+
+
+def arrays(db: Connection) -> list[Array]:
+    """Return the arrays of disks."""
+    with db.cursor(row_factory=class_row(Array)) as cursor:
+        return cursor.execute(
+            "SELECT a.uuid, a.name, a.state::text, a.disks, a.degraded, a.action, a.minutes_left,"
+            " (SELECT string_agg(disk, ', ' ORDER BY position) FROM raid_member m"
+            " WHERE m.uuid = a.uuid AND NOT is_ok AND disk <> '') AS bad,"
+            " (SELECT string_agg(disk, ', ' ORDER BY position) FROM raid_member m"
+            " WHERE m.uuid = a.uuid AND role = 'rebuilding') AS rebuilding"
+            " FROM raid_array a ORDER BY a.name"
+        ).fetchall()
+
+
+@dataclass(frozen=True)
 class Daemon:
     """A process, when it last reported, and how often it has started since an instant."""
 
