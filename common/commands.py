@@ -16,7 +16,7 @@ from psycopg.types.json import Jsonb
 
 from common import outbox
 from common.db import Connection
-from common.messages import HousekeeperAnswer, NotifierAnswer, PollerAnswer
+from common.messages import BackupdAnswer, HousekeeperAnswer, NotifierAnswer, PollerAnswer
 
 PATIENCE = 20.0  # seconds that somebody waits
 _CHANNEL = "callstash_answer"
@@ -24,6 +24,7 @@ _MESSAGES: dict[str, type[Any]] = {
     "poller": PollerAnswer,
     "housekeeper": HousekeeperAnswer,
     "notifier": NotifierAnswer,
+    "backupd": BackupdAnswer,
 }
 
 

@@ -15,6 +15,7 @@ from uuid import UUID
 
 from cryptography.exceptions import UnsupportedAlgorithm
 from cryptography.hazmat.primitives.asymmetric import padding, rsa
+from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
 from cryptography.hazmat.primitives.hashes import SHA256
 from cryptography.hazmat.primitives.serialization import (
     Encoding,
@@ -23,6 +24,7 @@ from cryptography.hazmat.primitives.serialization import (
     PublicFormat,
     load_der_private_key,
     load_der_public_key,
+    load_ssh_private_key,
 )
 
 from common import files, seal
@@ -124,6 +126,36 @@ def load_credential(name: str) -> bytes:
     return read_credential(Path(directory, name))
 
 
+def credential_file(name: str) -> Path:
+    """Return where a credential of this process is, for a program that reads it itself.
+
+    Raises ConfigError.
+    """
+    path = Path(os.environ.get("CREDENTIALS_DIRECTORY", ""), name)
+    if not path.is_file():
+        raise ConfigError(f"no credentials: CREDENTIALS_DIRECTORY must name the one with {name}")
+    return path
+
+
+def generate_ssh_key(comment: str) -> tuple[bytes, str]:
+    """Make a key pair for ssh: the private key as OpenSSH keeps it, and the line for
+    authorized_keys.
+    """
+    private = Ed25519PrivateKey.generate()
+    line = private.public_key().public_bytes(Encoding.OpenSSH, PublicFormat.OpenSSH).decode()
+    secret = private.private_bytes(Encoding.PEM, PrivateFormat.OpenSSH, NoEncryption())
+    return secret, f"{line} {comment}"
+
+
+def ssh_public_key(secret: bytes) -> str:
+    """Return the public half of a private ssh key, type and base64. Raises KeyUnavailable."""
+    try:
+        public = load_ssh_private_key(secret, None).public_key()
+        return public.public_bytes(Encoding.OpenSSH, PublicFormat.OpenSSH).decode()
+    except (ValueError, UnsupportedAlgorithm) as error:
+        raise KeyUnavailable("the ssh key can't be read") from error
+
+
 def read_credential(path: Path) -> bytes:
     """Return the 32 bytes of a credential. Raises ConfigError."""
     try:
@@ -138,7 +170,12 @@ def read_credential(path: Path) -> bytes:
 
 
 def write_credential(directory: Path, name: str, secret: bytes) -> None:
-    """Write a credential, durable and readable for the owner only; never over another one.
+    """Write a credential as base64, durable and readable for the owner only; never over another."""
+    write_secret(directory, name, base64.b64encode(secret) + b"\n")
+
+
+def write_secret(directory: Path, name: str, content: bytes) -> None:
+    """Write a secret as it is, durable and readable for the owner only; never over another one.
 
     Raises FileExistsError, and OSError, which leaves no file behind.
     """
@@ -146,7 +183,7 @@ def write_credential(directory: Path, name: str, secret: bytes) -> None:
     flags = os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC
     descriptor = os.open(path, flags, 0o600)
     try:
-        files.write_all(descriptor, [base64.b64encode(secret) + b"\n"])
+        files.write_all(descriptor, [content])
         os.fsync(descriptor)
     except BaseException:
         path.unlink()

@@ -81,6 +81,14 @@ class NotifierAnswer:
     command: UUID
 
 
+@message("backupd.answer.v1")
+@dataclasses.dataclass(frozen=True)
+class BackupdAnswer:
+    """Do and answer a command (common/commands.py). From the web UI."""
+
+    command: UUID
+
+
 def topic_of(msg: object) -> str:
     """Return the topic of a message."""
     return str(type(msg).topic)  # type: ignore[attr-defined]

@@ -8,6 +8,7 @@ arguments can't be changed later: other arguments need another queue name.
 from typing import Any
 
 from common.messages import (
+    BackupdAnswer,
     HousekeeperAnswer,
     NotifierAnswer,
     PollerAnswer,
@@ -26,6 +27,7 @@ CONSUMERS: dict[str, tuple[type[Any], ...]] = {
     "housekeeper": (HousekeeperAnswer,),
     "notifier": (NotifierAnswer,),
     "raidmon": (),
+    "backupd": (BackupdAnswer,),
 }
 
 

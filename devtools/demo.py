@@ -104,6 +104,8 @@ def _installation(
         f'licence_key = "{vendor.vendor.public_key}"\n'
         f'database_directory = "{DIRECTORY / "postgres"}"\n'
         f'backup_directory = "{DIRECTORY / "backup"}"\n'
+        f'[backupd]\nbackup_directory = "{DIRECTORY / "backup"}"\n'
+        f'work = "{DIRECTORY / "backupd"}"\n'
         f'[notifier]\nweb_url = "http://{web}"\n',
     )  # fmt: skip
     with ours.connect() as db:  # the simulator has another port in each run
@@ -115,7 +117,7 @@ def _installation(
 
 def _start(ours: Installation, address: str) -> str:
     """Start every daemon and the web UI; return the address of the latter."""
-    for name in ("housekeeper", "notifier", "poller", "raidmon"):
+    for name in ("housekeeper", "notifier", "poller", "raidmon", "backupd"):
         ours.start(name)
     for number in range(ARCHIVERS):
         ours.start(f"archiver@{number + 1}")

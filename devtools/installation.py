@@ -26,6 +26,7 @@ CREDENTIALS: dict[str, tuple[str, ...]] = {
     "housekeeper": (),
     "notifier": ("mail.key",),
     "raidmon": (),
+    "backupd": ("backup.key", "backup_ssh"),
     "web": ("master.key",),
 }
 CONFIG = """\

@@ -4,6 +4,7 @@ They run as the owner of the database (root on an appliance), never as a daemon.
 """
 
 import os
+import socket
 import sys
 from dataclasses import dataclass
 from datetime import time
@@ -14,6 +15,7 @@ import psycopg
 
 from common import (
     __version__,
+    backup,
     commands,
     config,
     db,
@@ -29,6 +31,7 @@ from common import (
 from common.errors import CallStashError, ConfigError
 from common.messages import PollerPollNow
 from common.pbx_registry import NewPbx
+from tools.restore import Restore
 
 ACCOUNTS = ("sysadmin", "admin")
 
@@ -38,6 +41,7 @@ class Settings:
     """The tools' part of callstash.toml: [tools] may name another owner of the database."""
 
     database: str
+    archive: Path
     owner: str = "callstash"
 
 
@@ -76,9 +80,9 @@ def migrate() -> None:
 @cli.command()
 @click.option("--credentials", required=True, type=click.Path(file_okay=False, path_type=Path))
 def init(credentials: Path) -> None:
-    """Make the keys (master, PBX tokens, mail) and the accounts, where they are missing."""
+    """Make the keys (master, PBX tokens, mail, backup) and the accounts, where they are missing."""
     with _database() as connection:
-        for name in ("master", "pbx", "mail"):
+        for name in ("master", "pbx", "mail", "backup"):
             with connection.transaction():
                 connection.execute("LOCK TABLE sealing_key IN EXCLUSIVE MODE")
                 known = connection.execute(
@@ -97,9 +101,56 @@ def init(credentials: Path) -> None:
                     connection.execute(
                         "INSERT INTO sealing_key (name, public_key) VALUES (%s, %s)", [name, public]
                     )
+        _ssh_key(connection, credentials / "backup_ssh")
+        _seal_credentials(connection, credentials)
         for account in ACCOUNTS:
             if passwords.set_factory(connection, account, only_if_missing=True):
                 click.echo(f"made the account {account} with the factory password")
+
+
+def _ssh_key(connection: db.Connection, file: Path) -> None:
+    """Make the key with which the box logs in to a backup server, where it is missing."""
+    known = connection.execute("SELECT public_key FROM ssh_key").fetchone()
+    if not known and not file.exists():
+        keys.write_secret(file.parent, file.name, keys.generate_ssh_key("")[0])
+        click.echo(f"made {file}")
+    if not file.exists():
+        raise ConfigError(f"{file} is missing: restore it from the recovery kit")
+    line = f"{keys.ssh_public_key(file.read_bytes())} callstash@{socket.gethostname()}"
+    if known and str(known[0]).split()[:2] != line.split()[:2]:
+        raise ConfigError(f"{file} is the key of another CallStash")
+    connection.execute(
+        "INSERT INTO ssh_key (public_key) VALUES (%s) ON CONFLICT DO NOTHING", [line]
+    )
+
+
+def _seal_credentials(connection: db.Connection, credentials: Path) -> None:
+    """Keep the daemons' keys in the database, sealed to the master key, for a restore."""
+    master = seal.public_key(keys.read_credential(credentials / "master.key"))
+    for name in ("pbx.key", "mail.key", "backup.key", "backup_ssh"):
+        sealed = seal.seal(master, (credentials / name).read_bytes(), backup.credential(name))
+        connection.execute(
+            "INSERT INTO sealed_credential VALUES (%s, %s) ON CONFLICT DO NOTHING", [name, sealed]
+        )
+
+
+@cli.command("restore")
+@click.argument("target")
+@click.option("--master-key", required=True, type=click.Path(dir_okay=False, path_type=Path))
+@click.option("--credentials", required=True, type=click.Path(file_okay=False, path_type=Path))
+@click.option("--rsh", default="ssh", show_default=True, help="How rsync reaches a server.")
+def restore_backup(target: str, master_key: Path, credentials: Path, rsh: str) -> None:
+    """Bring the CallStash back whose backup is at TARGET: a directory, or user@host:/path.
+
+    The database must be empty. --master-key names the recovery kit; the keys of the daemons are
+    written to --credentials.
+    """
+    settings = config.load("tools", Settings)
+    master = keys.read_credential(master_key)
+    with _database() as connection:
+        work = Restore(target, rsh, connection, click.echo)
+        if work.run(master, credentials, settings.archive):
+            raise ConfigError("not all recordings are back: the housekeeper fetches what it can")
 
 
 @cli.command("add-pbx")

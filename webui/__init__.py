@@ -17,6 +17,7 @@ from webui.views import (
     administrators,
     alerts,
     audit,
+    backup,
     companies,
     company,
     company_settings,
@@ -79,7 +80,7 @@ def create_app(settings: Settings | None = None, master_key: bytes | None = None
         assets, login, home, pbx, pbx_add, pbx_settings, companies, company, company_settings,
         recording, media, account, administrators, audit, licence, mail, holds, retention,
         system, search, notes, links, listen, housekeeping, alerts,
-        completeness, webhooks,
+        completeness, webhooks, backup,
     )  # fmt: skip
     for routes in dict.fromkeys(views.routes for views in blueprints):
         app.register_blueprint(routes)

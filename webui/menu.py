@@ -20,6 +20,7 @@ SETTINGS = (
     ("E-mail server", "mail.server"),
     ("Notifications", "mail.general"),
     ("Webhooks", "webhooks.page"),
+    ("Backup", "backup.page"),
     ("Licence", "licence.page"),
     ("Administrators", "administrators.page"),
 )

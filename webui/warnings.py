@@ -27,6 +27,8 @@ PAGES = {  # of each kind of alert
     "daemon_silent": "system.page",
     "restarting": "system.page",
     "messages": "system.page",
+    "backup_failed": "backup.page",
+    "backup_overdue": "backup.page",
     "mail_stuck": "mail.server",
     "mail_refused": "mail.general",
 }
@@ -62,6 +64,7 @@ class Facts:
     last: Mapping[int, Poll]
     licence: Licence | None
     mail: bool
+    backup: bool
     factory: Sequence[str]
     today: date
 
@@ -84,6 +87,9 @@ def _setup(facts: Facts) -> Iterator[Warned]:
     if not facts.mail:
         text = "No e-mail server is set up: nobody is told when something goes wrong."
         yield Warned(text, "mail.server", can_wait=True)
+    if not facts.backup:
+        text = "No backup is set up: what is on this machine is nowhere else."
+        yield Warned(text, "backup.page", can_wait=True)
     for account in facts.factory:
         text = f"{account} still has the factory password: log in as {account} and set one."
         yield Warned(text, "administrators.page", can_wait=True)

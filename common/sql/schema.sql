@@ -7,6 +7,18 @@ CREATE EXTENSION IF NOT EXISTS pg_trgm WITH SCHEMA public;
 
 COMMENT ON EXTENSION pg_trgm IS 'text similarity measurement and index searching based on trigrams';
 
+CREATE TYPE public.backup_kind AS ENUM (
+    'volume',
+    'remote'
+);
+
+CREATE TYPE public.backup_state AS ENUM (
+    'running',
+    'finished',
+    'failed',
+    'cancelled'
+);
+
 CREATE TYPE public.call_direction AS ENUM (
     'internal',
     'inbound',
@@ -156,6 +168,17 @@ CREATE FUNCTION public.digits(text) RETURNS text
 
 COMMENT ON FUNCTION public.digits(text) IS 'The first number in the text of a party, such as 1001 of "1001 Alice Example".';
 
+CREATE FUNCTION public.note_deletion() RETURNS trigger
+    LANGUAGE plpgsql SECURITY DEFINER
+    SET search_path TO 'public'
+    AS $$
+BEGIN
+    INSERT INTO backup_delete (path) VALUES (NEW.path) ON CONFLICT DO NOTHING;
+
+    RETURN NULL;
+
+END $$;
+
 CREATE FUNCTION public.refuse_change() RETURNS trigger
     LANGUAGE plpgsql
     AS $$
@@ -244,6 +267,76 @@ ALTER TABLE public.audit ALTER COLUMN id ADD GENERATED ALWAYS AS IDENTITY (
     NO MAXVALUE
     CACHE 1
 );
+
+CREATE TABLE public.backup_delete (
+    path text NOT NULL,
+    deleted_at timestamp with time zone DEFAULT now() NOT NULL
+);
+
+COMMENT ON TABLE public.backup_delete IS 'Files that are deleted here and leave the backup after a grace, as they were named. Written by a trigger; backupd deletes.';
+
+CREATE TABLE public.backup_progress (
+    target uuid NOT NULL,
+    copied_upto xid8 NOT NULL
+);
+
+COMMENT ON TABLE public.backup_progress IS 'What a target has: all files whose rows were written by transactions before this one. Owner: backupd.';
+
+CREATE TABLE public.backup_run (
+    id bigint NOT NULL,
+    asked_by text NOT NULL,
+    target uuid NOT NULL,
+    state public.backup_state DEFAULT 'running'::public.backup_state NOT NULL,
+    phase text DEFAULT ''::text NOT NULL,
+    started_at timestamp with time zone NOT NULL,
+    finished_at timestamp with time zone,
+    files_total bigint DEFAULT 0 NOT NULL,
+    files_done bigint DEFAULT 0 NOT NULL,
+    statistics jsonb DEFAULT '{}'::jsonb NOT NULL,
+    catalogue text,
+    error text,
+    cancel_by text,
+    told_at timestamp with time zone,
+    CONSTRAINT backup_run_check CHECK (((state = 'running'::public.backup_state) = (finished_at IS NULL)))
+);
+
+COMMENT ON TABLE public.backup_run IS 'Backups, running and past. Owner: backupd; the web UI asks to cancel, the notifier notes that it told.';
+
+COMMENT ON COLUMN public.backup_run.statistics IS 'As rsync said: files, transferred, created, deleted, bytes.';
+
+ALTER TABLE public.backup_run ALTER COLUMN id ADD GENERATED ALWAYS AS IDENTITY (
+    SEQUENCE NAME public.backup_run_id_seq
+    START WITH 1
+    INCREMENT BY 1
+    NO MINVALUE
+    NO MAXVALUE
+    CACHE 1
+);
+
+CREATE TABLE public.backup_target (
+    single boolean DEFAULT true NOT NULL,
+    kind public.backup_kind NOT NULL,
+    host text DEFAULT ''::text NOT NULL,
+    port integer DEFAULT 22 NOT NULL,
+    path text DEFAULT ''::text NOT NULL,
+    username text DEFAULT ''::text NOT NULL,
+    password_sealed bytea,
+    host_key text DEFAULT ''::text NOT NULL,
+    target uuid NOT NULL,
+    saved_at timestamp with time zone DEFAULT now() NOT NULL,
+    saved_by text NOT NULL,
+    CONSTRAINT backup_target_check CHECK (((kind = 'volume'::public.backup_kind) OR ((host <> ''::text) AND (path ~~ '/%'::text) AND (username <> ''::text) AND (host_key <> ''::text)))),
+    CONSTRAINT backup_target_port_check CHECK (((port >= 1) AND (port <= 65535))),
+    CONSTRAINT backup_target_single_check CHECK (single)
+);
+
+COMMENT ON TABLE public.backup_target IS 'Where backups go; no row: nowhere. Owner: the web UI, which saves only what backupd has tried.';
+
+COMMENT ON COLUMN public.backup_target.password_sealed IS 'Sealed to the key "backup", context = host, port, username, host key; null: the box logs in with its key.';
+
+COMMENT ON COLUMN public.backup_target.host_key IS 'The one host key that is accepted, as type and base64.';
+
+COMMENT ON COLUMN public.backup_target.target IS 'Stands in a file at the target, so that no other directory is taken for it.';
 
 CREATE TABLE public.box (
     single boolean DEFAULT true NOT NULL,
@@ -1020,6 +1113,7 @@ CREATE TABLE public.recording_audio (
     data_offset integer NOT NULL,
     data_size bigint NOT NULL,
     peaks bytea,
+    written_by xid8 DEFAULT pg_current_xact_id() NOT NULL,
     CONSTRAINT recording_audio_audio_sha256_check CHECK ((length(audio_sha256) = 32)),
     CONSTRAINT recording_audio_file_sha256_check CHECK ((length(file_sha256) = 32))
 );
@@ -1036,6 +1130,8 @@ COMMENT ON COLUMN public.recording_audio.data_offset IS 'Where in the audio file
 
 COMMENT ON COLUMN public.recording_audio.peaks IS 'Waveform, encrypted under the same content key; null: the codec could not be read.';
 
+COMMENT ON COLUMN public.recording_audio.written_by IS 'The transaction that stored or replaced the file: a backup copies what was written since the last one.';
+
 CREATE TABLE public.recording_owner (
     recording_id uuid NOT NULL,
     user_id integer NOT NULL,
@@ -1049,11 +1145,18 @@ CREATE TABLE public.schema_migration (
     applied_at timestamp with time zone DEFAULT now() NOT NULL
 );
 
+CREATE TABLE public.sealed_credential (
+    name text NOT NULL,
+    sealed bytea NOT NULL
+);
+
+COMMENT ON TABLE public.sealed_credential IS 'The secret keys of the daemons, sealed to the key "master", context = credential, name: whoever restores gets them back with it. Owner: the set-up tool.';
+
 CREATE TABLE public.sealing_key (
     name text NOT NULL,
     public_key bytea NOT NULL,
     created_at timestamp with time zone DEFAULT now() NOT NULL,
-    CONSTRAINT sealing_key_name_check CHECK ((name = ANY (ARRAY['master'::text, 'pbx'::text, 'mail'::text]))),
+    CONSTRAINT sealing_key_name_check CHECK ((name = ANY (ARRAY['master'::text, 'pbx'::text, 'mail'::text, 'backup'::text]))),
     CONSTRAINT sealing_key_public_key_check CHECK ((length(public_key) = 32))
 );
 
@@ -1086,6 +1189,14 @@ COMMENT ON COLUMN public.session.step IS 'What this browser has yet to do before
 COMMENT ON COLUMN public.session.user_id IS 'A PBX user, where it is not an administrator''s.';
 
 COMMENT ON COLUMN public.session.hears IS 'Companies of which this user hears all calls, as the PBX said at the login.';
+
+CREATE TABLE public.ssh_key (
+    single boolean DEFAULT true NOT NULL,
+    public_key text NOT NULL,
+    CONSTRAINT ssh_key_single_check CHECK (single)
+);
+
+COMMENT ON TABLE public.ssh_key IS 'With which the box logs in to a backup server, as one line for authorized_keys. Owner: the set-up tool.';
 
 CREATE TABLE public.tombstone (
     recording_id uuid NOT NULL,
@@ -1162,6 +1273,18 @@ ALTER TABLE ONLY public.alert
 
 ALTER TABLE ONLY public.audit
     ADD CONSTRAINT audit_pkey PRIMARY KEY (id);
+
+ALTER TABLE ONLY public.backup_delete
+    ADD CONSTRAINT backup_delete_pkey PRIMARY KEY (path);
+
+ALTER TABLE ONLY public.backup_progress
+    ADD CONSTRAINT backup_progress_pkey PRIMARY KEY (target);
+
+ALTER TABLE ONLY public.backup_run
+    ADD CONSTRAINT backup_run_pkey PRIMARY KEY (id);
+
+ALTER TABLE ONLY public.backup_target
+    ADD CONSTRAINT backup_target_pkey PRIMARY KEY (single);
 
 ALTER TABLE ONLY public.box
     ADD CONSTRAINT box_pkey PRIMARY KEY (single);
@@ -1316,6 +1439,9 @@ ALTER TABLE ONLY public.recording
 ALTER TABLE ONLY public.schema_migration
     ADD CONSTRAINT schema_migration_pkey PRIMARY KEY (version);
 
+ALTER TABLE ONLY public.sealed_credential
+    ADD CONSTRAINT sealed_credential_pkey PRIMARY KEY (name);
+
 ALTER TABLE ONLY public.sealing_key
     ADD CONSTRAINT sealing_key_pkey PRIMARY KEY (name);
 
@@ -1324,6 +1450,9 @@ ALTER TABLE ONLY public.session
 
 ALTER TABLE ONLY public.session
     ADD CONSTRAINT session_pkey PRIMARY KEY (token_sha256);
+
+ALTER TABLE ONLY public.ssh_key
+    ADD CONSTRAINT ssh_key_pkey PRIMARY KEY (single);
 
 ALTER TABLE ONLY public.tombstone
     ADD CONSTRAINT tombstone_pkey PRIMARY KEY (recording_id);
@@ -1360,6 +1489,10 @@ CREATE INDEX audit_at ON public.audit USING btree (at, id);
 CREATE INDEX audit_subject ON public.audit USING btree (subject, at, id);
 
 CREATE INDEX audit_text ON public.audit USING gin ((((subject || ' '::text) || (detail)::text)) public.gin_trgm_ops);
+
+CREATE INDEX backup_delete_at ON public.backup_delete USING btree (deleted_at);
+
+CREATE UNIQUE INDEX backup_run_running ON public.backup_run USING btree ((true)) WHERE (state = 'running'::public.backup_state);
 
 CREATE INDEX call_note_recording ON public.call_note USING btree (recording_id, second, id);
 
@@ -1403,6 +1536,8 @@ CREATE UNIQUE INDEX poll_running ON public.poll USING btree (pbx_id) WHERE (fini
 
 CREATE UNIQUE INDEX purge_running ON public.purge USING btree ((true)) WHERE (state = 'running'::public.purge_state);
 
+CREATE INDEX recording_audio_written ON public.recording_audio USING btree (written_by);
+
 CREATE INDEX recording_callee ON public.recording USING btree (reverse(public.digits(callee)) text_pattern_ops);
 
 CREATE INDEX recording_caller ON public.recording USING btree (reverse(public.digits(caller)) text_pattern_ops);
@@ -1430,6 +1565,8 @@ CREATE INDEX webhook_delivery_due ON public.webhook_delivery USING btree (next_t
 CREATE INDEX webhook_delivery_of ON public.webhook_delivery USING btree (webhook_id, created_at DESC);
 
 CREATE TRIGGER audit_append_only BEFORE DELETE OR UPDATE OR TRUNCATE ON public.audit FOR EACH STATEMENT EXECUTE FUNCTION public.refuse_change();
+
+CREATE TRIGGER unlink_noted AFTER INSERT ON public.unlink_pending FOR EACH ROW EXECUTE FUNCTION public.note_deletion();
 
 ALTER TABLE ONLY public.call_note
     ADD CONSTRAINT call_note_recording_id_fkey FOREIGN KEY (recording_id) REFERENCES public.recording(id);
@@ -1562,6 +1699,8 @@ GRANT INSERT(actor) ON TABLE public.audit TO callstash_housekeeper;
 
 GRANT INSERT(actor) ON TABLE public.audit TO callstash_notifier;
 
+GRANT INSERT(actor) ON TABLE public.audit TO callstash_backupd;
+
 GRANT INSERT(action) ON TABLE public.audit TO callstash_poller;
 
 GRANT INSERT(action) ON TABLE public.audit TO callstash_archiver;
@@ -1571,6 +1710,8 @@ GRANT INSERT(action) ON TABLE public.audit TO callstash_web;
 GRANT INSERT(action) ON TABLE public.audit TO callstash_housekeeper;
 
 GRANT INSERT(action) ON TABLE public.audit TO callstash_notifier;
+
+GRANT INSERT(action) ON TABLE public.audit TO callstash_backupd;
 
 GRANT INSERT(subject) ON TABLE public.audit TO callstash_poller;
 
@@ -1582,6 +1723,8 @@ GRANT INSERT(subject) ON TABLE public.audit TO callstash_housekeeper;
 
 GRANT INSERT(subject) ON TABLE public.audit TO callstash_notifier;
 
+GRANT INSERT(subject) ON TABLE public.audit TO callstash_backupd;
+
 GRANT INSERT(detail) ON TABLE public.audit TO callstash_poller;
 
 GRANT INSERT(detail) ON TABLE public.audit TO callstash_archiver;
@@ -1592,6 +1735,8 @@ GRANT INSERT(detail) ON TABLE public.audit TO callstash_housekeeper;
 
 GRANT INSERT(detail) ON TABLE public.audit TO callstash_notifier;
 
+GRANT INSERT(detail) ON TABLE public.audit TO callstash_backupd;
+
 GRANT INSERT(address) ON TABLE public.audit TO callstash_poller;
 
 GRANT INSERT(address) ON TABLE public.audit TO callstash_archiver;
@@ -1601,6 +1746,50 @@ GRANT INSERT(address) ON TABLE public.audit TO callstash_web;
 GRANT INSERT(address) ON TABLE public.audit TO callstash_housekeeper;
 
 GRANT INSERT(address) ON TABLE public.audit TO callstash_notifier;
+
+GRANT INSERT(address) ON TABLE public.audit TO callstash_backupd;
+
+GRANT DELETE ON TABLE public.backup_delete TO callstash_backupd;
+
+GRANT INSERT,DELETE,UPDATE ON TABLE public.backup_progress TO callstash_backupd;
+
+GRANT INSERT,UPDATE ON TABLE public.backup_run TO callstash_backupd;
+
+GRANT SELECT ON TABLE public.backup_run TO callstash_web;
+
+GRANT SELECT ON TABLE public.backup_run TO callstash_notifier;
+
+GRANT UPDATE(cancel_by) ON TABLE public.backup_run TO callstash_web;
+
+GRANT UPDATE(told_at) ON TABLE public.backup_run TO callstash_notifier;
+
+GRANT INSERT,DELETE,UPDATE ON TABLE public.backup_target TO callstash_web;
+
+GRANT SELECT(single) ON TABLE public.backup_target TO callstash_web;
+
+GRANT SELECT(single) ON TABLE public.backup_target TO callstash_notifier;
+
+GRANT SELECT(kind) ON TABLE public.backup_target TO callstash_web;
+
+GRANT SELECT(kind) ON TABLE public.backup_target TO callstash_notifier;
+
+GRANT SELECT(host) ON TABLE public.backup_target TO callstash_web;
+
+GRANT SELECT(port) ON TABLE public.backup_target TO callstash_web;
+
+GRANT SELECT(path) ON TABLE public.backup_target TO callstash_web;
+
+GRANT SELECT(username) ON TABLE public.backup_target TO callstash_web;
+
+GRANT SELECT(host_key) ON TABLE public.backup_target TO callstash_web;
+
+GRANT SELECT(target) ON TABLE public.backup_target TO callstash_web;
+
+GRANT SELECT(saved_at) ON TABLE public.backup_target TO callstash_web;
+
+GRANT SELECT(saved_at) ON TABLE public.backup_target TO callstash_notifier;
+
+GRANT SELECT(saved_by) ON TABLE public.backup_target TO callstash_web;
 
 GRANT SELECT ON TABLE public.box TO callstash_web;
 
@@ -1634,17 +1823,23 @@ GRANT UPDATE(answered_at) ON TABLE public.command TO callstash_housekeeper;
 
 GRANT UPDATE(answered_at) ON TABLE public.command TO callstash_notifier;
 
+GRANT UPDATE(answered_at) ON TABLE public.command TO callstash_backupd;
+
 GRANT UPDATE(succeeded) ON TABLE public.command TO callstash_poller;
 
 GRANT UPDATE(succeeded) ON TABLE public.command TO callstash_housekeeper;
 
 GRANT UPDATE(succeeded) ON TABLE public.command TO callstash_notifier;
 
+GRANT UPDATE(succeeded) ON TABLE public.command TO callstash_backupd;
+
 GRANT UPDATE(answer) ON TABLE public.command TO callstash_poller;
 
 GRANT UPDATE(answer) ON TABLE public.command TO callstash_housekeeper;
 
 GRANT UPDATE(answer) ON TABLE public.command TO callstash_notifier;
+
+GRANT UPDATE(answer) ON TABLE public.command TO callstash_backupd;
 
 GRANT SELECT,INSERT,UPDATE ON TABLE public.company TO callstash_poller;
 
@@ -1722,6 +1917,8 @@ GRANT SELECT,INSERT,UPDATE ON TABLE public.daemon_status TO callstash_notifier;
 
 GRANT SELECT,INSERT,UPDATE ON TABLE public.daemon_status TO callstash_raidmon;
 
+GRANT SELECT,INSERT,UPDATE ON TABLE public.daemon_status TO callstash_backupd;
+
 GRANT SELECT ON TABLE public.damage TO callstash_archiver;
 
 GRANT SELECT ON TABLE public.damage TO callstash_web;
@@ -1771,6 +1968,8 @@ GRANT SELECT,INSERT,DELETE ON TABLE public.inbox TO callstash_housekeeper;
 GRANT SELECT,INSERT ON TABLE public.inbox TO callstash_notifier;
 
 GRANT SELECT,INSERT ON TABLE public.inbox TO callstash_raidmon;
+
+GRANT SELECT,INSERT ON TABLE public.inbox TO callstash_backupd;
 
 GRANT SELECT,INSERT,UPDATE ON TABLE public.inspection TO callstash_housekeeper;
 
@@ -1960,6 +2159,8 @@ GRANT SELECT,INSERT,UPDATE ON TABLE public.outbox TO callstash_notifier;
 
 GRANT SELECT,INSERT,UPDATE ON TABLE public.outbox TO callstash_raidmon;
 
+GRANT SELECT,INSERT,UPDATE ON TABLE public.outbox TO callstash_backupd;
+
 GRANT SELECT,INSERT,DELETE ON TABLE public.ownership_due TO callstash_poller;
 
 GRANT SELECT,DELETE ON TABLE public.ownership_due TO callstash_housekeeper;
@@ -2075,6 +2276,8 @@ GRANT SELECT ON TABLE public.sealing_key TO callstash_housekeeper;
 GRANT SELECT ON TABLE public.sealing_key TO callstash_notifier;
 
 GRANT SELECT,INSERT,DELETE,UPDATE ON TABLE public.session TO callstash_web;
+
+GRANT SELECT ON TABLE public.ssh_key TO callstash_web;
 
 GRANT SELECT,INSERT ON TABLE public.tombstone TO callstash_housekeeper;
 

@@ -172,7 +172,8 @@ def store(db: Connection, rows: Sequence[Stored]) -> None:
         f"INSERT INTO recording_audio ({_AUDIO}) SELECT * FROM unnest("
         + ", ".join(f"%s::{kind}" for kind in types)
         + ") ON CONFLICT (recording_id) DO UPDATE SET "
-        + ", ".join(f"{column} = excluded.{column}" for column in columns[1:]),
+        + ", ".join(f"{column} = excluded.{column}" for column in columns[1:])
+        + ", written_by = excluded.written_by",
         values,
     )
     settle(db, [row.id for row in rows])

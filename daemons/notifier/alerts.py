@@ -68,6 +68,7 @@ class Alerts:
         if settings.sender and settings.recipients and mails.server(self._db):
             with self._db.transaction():
                 self._tell(settings, now)
+                self._report(settings, now)
                 if settings.on_digest:
                     self._digest(settings, now)
         if self._tidied is None or abs(now - self._tidied) > timedelta(hours=1):
@@ -129,6 +130,13 @@ class Alerts:
         else:
             return
         alerts.told(self._db, [alert.id for alert in news], now)
+
+    def _report(self, settings: mails.Settings, now: datetime) -> None:
+        for report in facts.reports(self._db):
+            if settings.on_backup and now - report.finished_at < KEPT:
+                title, paragraphs = compose.backup(report, self._url, self._zone)
+                self._put(settings, "backup", title, paragraphs, now)
+            facts.reported(self._db, report.id, now)
 
     def _digest(self, settings: mails.Settings, now: datetime) -> None:
         last = alerts.digest_at(self._db)

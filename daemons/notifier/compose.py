@@ -9,7 +9,7 @@ from uuid import UUID
 from zoneinfo import ZoneInfo
 
 from daemons.notifier.queries.alerts import Alert
-from daemons.notifier.queries.facts import Disk, Week
+from daemons.notifier.queries.facts import Disk, Report, Week
 
 MOST = 50  # lines of one kind in a mail
 
@@ -130,6 +130,27 @@ def digest(week: Week, disks: Sequence[Disk], url: str) -> tuple[str, list[str]]
         for disk in disks
     ]
     return title, ["\n".join(figures), "\n".join(["Disks:", *rooms]), url]
+
+
+FIGURES = {  # as rsync counts them
+    "files": "Files looked at", "transferred": "Files copied", "created": "New files",
+    "deleted": "Deleted files", "size": "Size of what was looked at, in bytes",
+    "transferred_size": "Size of what was copied, in bytes", "sent": "Bytes sent",
+    "received": "Bytes received",
+}  # fmt: skip
+
+
+def backup(report: Report, url: str, zone: ZoneInfo) -> tuple[str, list[str]]:
+    """Return the title and the paragraphs of a mail about a backup."""
+    words = {"finished": "finished", "failed": "failed", "cancelled": "was cancelled"}
+    span = f"It ran from {_moment(report.started_at, zone)} to {_moment(report.finished_at, zone)}."
+    figures = [
+        f"{words}: {report.statistics[name]:,}"
+        for name, words in FIGURES.items()
+        if name in report.statistics
+    ]
+    said = [report.error or "", span, "\n".join(figures), url]
+    return f"Backup {words[report.state]}", [paragraph for paragraph in said if paragraph]
 
 
 def _moment(at: datetime, zone: ZoneInfo) -> str:

@@ -45,6 +45,7 @@ def conditions(
         *_pbxs(db, now),
         *_losses(db, now),
         *_archive(db, now),
+        *_backups(db, now),
         *_machinery(db, now, started),
         *_mail(db, now),
         *(_certificate(certificate, now) if certificate else ()),
@@ -188,6 +189,25 @@ def _archive(db: Connection, now: datetime) -> Iterator[Condition]:
             " until that is confirmed.",
             "Look whether a limit was set too short, or a company was marked by mistake. If not,"
             " confirm it on the housekeeping page.",
+        )  # fmt: skip
+
+
+def _backups(db: Connection, now: datetime) -> Iterator[Condition]:
+    found = facts.backups(db)
+    if found.saved_at is None:
+        return
+    if found.state == "failed":
+        yield Condition(
+            "backup_failed", "", 1, False, "The last backup failed.",
+            f"{_sentence(found.error)} CallStash tries again by itself every night.",
+        )  # fmt: skip
+    since = max(filter(None, (found.good_at, found.saved_at)))
+    late = sum(now - since > timedelta(hours=hours) for hours in (36, 72))
+    if late:
+        yield Condition(
+            "backup_overdue", "", late, late > 1,
+            f"No backup has succeeded for {_days(now - since)}.",
+            "What was archived since is only on this machine.",
         )  # fmt: skip
 
 

@@ -9,7 +9,7 @@ from common import __version__
 from common.db import Connection
 from webui import warnings
 from webui.policy import Policy, requires
-from webui.queries import accounts, alerts, home, licences, mail, pbxs, polls, system
+from webui.queries import accounts, alerts, backups, home, licences, mail, pbxs, polls, system
 from webui.settings import connection, shared
 
 routes = Blueprint("home", __name__)
@@ -24,6 +24,7 @@ def _facts(db: Connection) -> warnings.Facts:
         last={poll.pbx_id: poll for poll in polls.last_polls(db)},
         licence=licences.licence(db),
         mail=mail.is_configured(db),
+        backup=backups.target(db) is not None,
         factory=accounts.factory(db),
         today=shared().local(datetime.now(UTC)).date(),
     )
@@ -46,4 +47,5 @@ def page() -> str:
         version=__version__,
         upgrade=home.upgrade(db),
         arrays=system.arrays(db),
+        backups=backups.runs(db, 1),
     )

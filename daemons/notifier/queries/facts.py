@@ -146,6 +146,55 @@ def arrays(db: Connection) -> list[Array]:
 
 
 @dataclass(frozen=True)
+class Backups:
+    """Whether backups are set up, the last one that is over, and when one last succeeded."""
+
+    saved_at: datetime | None
+    state: str | None
+    error: str | None
+    good_at: datetime | None
+
+
+def backups(db: Connection) -> Backups:
+    """Return how the backups are."""
+    with db.cursor(row_factory=class_row(Backups)) as cursor:
+        found = cursor.execute(
+            "SELECT (SELECT saved_at FROM backup_target) AS saved_at, r.state::text, r.error,"
+            " (SELECT max(finished_at) FROM backup_run WHERE state = 'finished') AS good_at"
+            " FROM (SELECT 1) one LEFT JOIN (SELECT state, error FROM backup_run"
+            " WHERE finished_at IS NOT NULL ORDER BY id DESC LIMIT 1) r ON true"
+        ).fetchone()
+    assert found is not None
+    return found
+
+
+@dataclass(frozen=True)
+class Report:
+    """A backup that is over and was not told of."""
+
+    id: int
+    state: str
+    started_at: datetime
+    finished_at: datetime
+    statistics: dict[str, int]
+    error: str | None
+
+
+def reports(db: Connection) -> list[Report]:
+    """Lock and return backups of which nobody was told."""
+    with db.cursor(row_factory=class_row(Report)) as cursor:
+        return cursor.execute(
+            "SELECT id, state::text, started_at, finished_at, statistics, error FROM backup_run"
+            " WHERE finished_at IS NOT NULL AND told_at IS NULL ORDER BY id FOR UPDATE"
+        ).fetchall()
+
+
+def reported(db: Connection, run: int, now: datetime) -> None:
+    """Note that a backup was told of, or that nobody wanted that."""
+    db.execute("UPDATE backup_run SET told_at = %s WHERE id = %s", [now, run])
+
+
+@dataclass(frozen=True)
 class Daemon:
     """A process, when it last reported, and how often it has started since an instant."""
 

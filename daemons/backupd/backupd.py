@@ -1,0 +1,216 @@
+"""backupd: copies what is new to the target, every night and on request, and tries new targets."""
+
+import logging
+import shutil
+from collections.abc import Callable, Iterator
+from contextlib import ExitStack
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from datetime import time as clock
+from pathlib import Path
+from uuid import UUID
+
+from common import backup, commands, keys, seal
+from common.commands import Command
+from common.daemon import Life
+from common.db import Connection
+from common.errors import CallStashError, ConfigError
+from common.messages import BackupdAnswer
+from common.store import Store
+from common.zone import latest, zone
+from daemons.backupd import check, queries
+from daemons.backupd.run import Backup
+from daemons.backupd.target import BackupFailed, Target, host_key, reached
+
+log = logging.getLogger(__name__)
+
+
+@dataclass(frozen=True)
+class Settings:
+    """backupd's part of callstash.toml."""
+
+    database: str
+    broker: str
+    archive: Path
+    backup_directory: Path = Path("/var/lib/callstash/backup")  # where a volume may be mounted
+    work: Path = Path("/var/lib/callstash/backupd")  # room for a copy of the database
+    timezone: str = ""  # IANA name of the zone in which backup_at is; empty: this machine's
+    backup_at: str = "01:00"  # when a backup begins, every day
+    pg_dump: str = "pg_dump"
+
+
+class Backupd:
+    """Handlers and steps of callstash-backupd."""
+
+    def __init__(
+        self,
+        settings: Settings,
+        db: Connection,
+        now: Callable[[], datetime] = lambda: datetime.now(UTC),
+    ) -> None:
+        self._settings = settings
+        self._db = db
+        self._now = now
+        self._key = keys.load_credential("backup.key")
+        self._ssh_key = keys.credential_file("backup_ssh")
+        self._at = _time(settings.backup_at)
+        self._zone = zone(settings.timezone)
+        self._box = queries.box(db)
+        self._running: tuple[int, Backup, Iterator[None], ExitStack] | None = None
+        settings.work.mkdir(parents=True, exist_ok=True)
+        last = queries.last(db)
+        if last and last.state == "running":  # we were killed: what is left is done anew
+            queries.end(db, last.id, "failed", now(), error="It was interrupted.")
+            self._again = last.asked_by
+        else:
+            self._again = ""
+
+    def close(self) -> None:
+        """End what runs."""
+        if self._running is not None:
+            self._stop("failed", "It was interrupted.")
+
+    def on_answer(self, _message: BackupdAnswer) -> None:
+        """Wake up: the step does the command."""
+
+    def step(self, life: Life) -> bool:
+        """Do the commands that wait, begin a backup that is due, and go on with one that runs."""
+        asked = ""
+        for command in commands.waiting(self._db, "backupd"):
+            life.doing("trying the backup target")
+            if command.kind == backup.RUN:
+                asked = command.asked_by
+                said = "The backup runs." if self._saved() else "No backup target is set up."
+                commands.answer(self._db, command.id, self._saved() is not None, said)
+                continue
+            try:
+                said = _VERBS[command.kind](self, command)
+            except CallStashError as error:
+                commands.answer(self._db, command.id, False, str(error))
+            else:
+                commands.answer(self._db, command.id, True, said)
+        if self._running is None and (by := asked or self._again or self._due()):
+            self._again = ""
+            self._begin(by)
+        if self._running is not None:
+            self._go_on(life)
+            return self._running is not None and self._running[1].running is None
+        life.doing("waiting for the next backup")
+        return False
+
+    def _saved(self) -> queries.Saved | None:
+        return queries.target(self._db)
+
+    def _due(self) -> str:
+        saved = self._saved()
+        if saved is None:
+            return ""
+        last = queries.last_start(self._db, saved.target)
+        due = latest(self._now(), self._at, self._zone)
+        return "backupd" if last is None or last < due else ""
+
+    def _begin(self, by: str) -> None:
+        saved = self._saved()
+        if saved is None:
+            return
+        run = queries.begin(self._db, by, saved.target, self._now())
+        log.info("a backup begins", extra={"run": run})
+        opened = ExitStack()
+        try:
+            at = opened.enter_context(reached(self._target(saved), self._ssh_key))
+            if saved.kind == "volume":
+                check.require_mount(self._settings.backup_directory)
+        except CallStashError as error:
+            opened.close()
+            queries.end(self._db, run, "failed", self._now(), error=str(error))
+            log.error("the backup failed: %s", error)
+            return
+        made = Backup(
+            self._db, self._settings.database, Store(self._settings.archive), at, saved.target,
+            self._settings.work, self._now, self._settings.pg_dump,
+        )  # fmt: skip
+        self._running = run, made, made.steps(self._box), opened
+
+    def _target(self, saved: queries.Saved) -> Target:
+        if saved.kind == "volume":
+            return Target(str(self._settings.backup_directory))
+        password = None
+        if saved.password_sealed is not None:
+            bound = backup.context(saved.host, saved.port, saved.username, saved.host_key)
+            password = seal.unseal(self._key, saved.password_sealed, bound).decode()
+        return Target(saved.path, saved.host, saved.port, saved.username, saved.host_key, password)
+
+    def _go_on(self, life: Life) -> None:
+        assert self._running is not None
+        run, made, steps, _ = self._running
+        try:
+            next(steps)
+        except StopIteration:
+            self._stop("finished", None)
+            return
+        except CallStashError as error:
+            self._stop("failed", str(error))
+            return
+        words = f"backup: {made.phase}"
+        life.doing(f"{words}, {made.done:,} of {made.total:,}" if made.total else words)
+        if by := queries.advance(self._db, run, made.phase, made.done, made.total):
+            self._stop("cancelled", f"{by} cancelled it.")
+
+    def _stop(self, state: str, error: str | None) -> None:
+        assert self._running is not None
+        run, made, steps, opened = self._running
+        self._running = None
+        if made.running is not None:
+            made.running.stop()
+        steps.close()  # type: ignore[attr-defined]
+        opened.close()
+        shutil.rmtree(self._settings.work / "catalogue", ignore_errors=True)
+        queries.end(
+            self._db, run, state, self._now(), error=error, statistics=made.statistics,
+            catalogue=made.catalogue if state == "finished" else None,
+        )  # fmt: skip
+        if state == "failed":
+            log.error("the backup failed: %s", error, extra={"run": run})
+        else:
+            log.info("the backup is %s", state, extra={"run": run, **made.statistics})
+
+    def show_key(self, command: Command) -> str:
+        """Return the host key that a server shows now."""
+        wanted = command.arguments
+        return host_key(str(wanted["host"]), int(wanted["port"]))
+
+    def try_target(self, command: Command) -> str:
+        """Try a target that is about to be saved; return its identity."""
+        wanted = command.arguments
+        sealed = bytes.fromhex(wanted["password_sealed"]) if wanted["password_sealed"] else None
+        saved = queries.Saved(
+            wanted["kind"], wanted["host"], int(wanted["port"]), wanted["path"],
+            wanted["username"], sealed, wanted["host_key"], UUID(int=0),
+        )  # fmt: skip
+        known = self._saved()
+        if sealed is None and wanted["uses_password"] and known is not None:
+            saved = queries.Saved(**{**vars(saved), "password_sealed": known.password_sealed})
+        if saved.kind == "volume":
+            directory = self._settings.backup_directory
+            check.require_mount(directory)
+            free, needed = shutil.disk_usage(directory).free, queries.stored_bytes(self._db)
+            if known is None and free < needed:
+                raise BackupFailed(
+                    f"The volume is too small: the archive has {needed / 1e9:,.1f} GB, and"
+                    f" {free / 1e9:,.1f} GB are free there."
+                )
+        with reached(self._target(saved), self._ssh_key) as at:
+            return str(check.tried(at, self._box))
+
+
+_VERBS: dict[str, Callable[[Backupd, Command], str]] = {
+    backup.SHOW_KEY: Backupd.show_key,
+    backup.TRY: Backupd.try_target,
+}
+
+
+def _time(text: str) -> clock:
+    try:
+        return clock.fromisoformat(text)
+    except ValueError as error:
+        raise ConfigError(f"[backupd] backup_at: '{text}' is no time, such as 01:00") from error

@@ -1,0 +1,76 @@
+"""One supervised process: started in one step, looked at in later ones, ended with us."""
+
+import os
+import re
+import subprocess
+import tempfile
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+
+TAIL = 8192
+_PROGRESS = re.compile(r"\(xfr#(\d+), (?:ir-chk|to-chk)=(\d+)/(\d+)\)")
+_STATISTICS = {  # rsync's --info=stats2, and what we call it
+    "Number of files": "files",
+    "Number of created files": "created",
+    "Number of deleted files": "deleted",
+    "Number of regular files transferred": "transferred",
+    "Total file size": "size",
+    "Total transferred file size": "transferred_size",
+    "Total bytes sent": "sent",
+    "Total bytes received": "received",
+}
+
+
+class Child:
+    """A running process with what it says."""
+
+    def __init__(
+        self, command: Sequence[str], directory: Path, environment: Mapping[str, str]
+    ) -> None:
+        descriptor, name = tempfile.mkstemp(prefix="child-", dir=directory)
+        self._output = Path(name)
+        with os.fdopen(descriptor, "wb") as output:
+            self._process = subprocess.Popen(
+                command, stdin=subprocess.DEVNULL, stdout=output, stderr=output,
+                env=dict(environment), start_new_session=True,
+            )  # fmt: skip
+
+    def status(self) -> int | None:
+        """Return the exit status; None: it runs."""
+        return self._process.poll()
+
+    def said(self) -> str:
+        """Return the end of what it said."""
+        with self._output.open("rb") as file:
+            file.seek(max(0, self._output.stat().st_size - TAIL))
+            return file.read().decode(errors="replace")
+
+    def stop(self) -> None:
+        """End it and wait for that."""
+        if self._process.poll() is None:
+            self._process.terminate()
+            try:
+                self._process.wait(10)
+            except subprocess.TimeoutExpired:
+                self._process.kill()
+                self._process.wait()
+
+
+def progress(said: str) -> tuple[int, int] | None:
+    """Return how many files rsync has looked at, and of how many, from --info=progress2."""
+    found = _PROGRESS.findall(said)
+    if not found:
+        return None
+    _, left, total = (int(number) for number in found[-1])
+    return total - left, total
+
+
+def statistics(said: str) -> dict[str, int]:
+    """Return the figures of rsync's own --info=stats2 by our names for them."""
+    figures = {}
+    for line in said.splitlines():
+        name, _, value = line.partition(":")
+        number = re.match(r"\s*([\d,]+)", value)
+        if number and name.strip() in _STATISTICS:
+            figures[_STATISTICS[name.strip()]] = int(number[1].replace(",", ""))
+    return figures

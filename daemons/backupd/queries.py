@@ -1,0 +1,169 @@
+"""SQL of backupd."""
+
+import json
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from datetime import datetime
+from uuid import UUID
+
+from psycopg.rows import class_row
+
+from common.db import Connection
+
+
+@dataclass(frozen=True)
+class Saved:
+    """The target that is set up."""
+
+    kind: str
+    host: str
+    port: int
+    path: str
+    username: str
+    password_sealed: bytes | None
+    host_key: str
+    target: UUID
+
+
+def target(db: Connection) -> Saved | None:
+    """Return the target; None: backups are switched off."""
+    with db.cursor(row_factory=class_row(Saved)) as cursor:
+        return cursor.execute(
+            "SELECT kind::text, host, port, path, username, password_sealed, host_key, target"
+            " FROM backup_target"
+        ).fetchone()
+
+
+def box(db: Connection) -> UUID:
+    """Return the identity of this box."""
+    row = db.execute("SELECT id FROM box").fetchone()
+    assert row is not None
+    return UUID(str(row[0]))
+
+
+def stored_bytes(db: Connection) -> int:
+    """Return how many bytes are stored."""
+    row = db.execute("SELECT coalesce(sum(bytes), 0)::bigint FROM company_usage").fetchone()
+    return int(row[0]) if row else 0
+
+
+@dataclass(frozen=True)
+class Run:
+    """A backup."""
+
+    id: int
+    asked_by: str
+    state: str
+    started_at: datetime
+
+
+def last(db: Connection) -> Run | None:
+    """Return the last backup, which may be running."""
+    with db.cursor(row_factory=class_row(Run)) as cursor:
+        return cursor.execute(
+            "SELECT id, asked_by, state::text, started_at FROM backup_run ORDER BY id DESC LIMIT 1"
+        ).fetchone()
+
+
+def last_start(db: Connection, of: UUID) -> datetime | None:
+    """Return when the last nightly backup to a target began, or one that did not fail."""
+    row = db.execute(
+        "SELECT max(started_at) FROM backup_run WHERE target = %s"
+        " AND (asked_by = 'backupd' OR state = 'finished')",
+        [of],
+    ).fetchone()
+    return row[0] if row else None
+
+
+def begin(db: Connection, asked_by: str, to: UUID, now: datetime) -> int:
+    """Insert a backup and return its id."""
+    row = db.execute(
+        "INSERT INTO backup_run (asked_by, target, started_at) VALUES (%s, %s, %s) RETURNING id",
+        [asked_by, to, now],
+    ).fetchone()
+    assert row is not None
+    return int(row[0])
+
+
+def advance(db: Connection, run: int, phase: str, done: int, total: int) -> str | None:
+    """Note how far a backup is; return who wants it cancelled, if anybody does."""
+    row = db.execute(
+        "UPDATE backup_run SET phase = %s, files_done = %s, files_total = %s WHERE id = %s"
+        " RETURNING cancel_by",
+        [phase, done, total, run],
+    ).fetchone()
+    return row[0] if row else None
+
+
+def end(
+    db: Connection, run: int, state: str, now: datetime, *, error: str | None = None,
+    statistics: Mapping[str, int] | None = None, catalogue: str | None = None,
+) -> None:  # fmt: skip
+    """Note how a backup ended."""
+    db.execute(
+        "UPDATE backup_run SET state = %s, phase = '', finished_at = %s, error = %s,"
+        " statistics = %s, catalogue = %s WHERE id = %s AND state = 'running'",
+        [state, now, error, json.dumps(dict(statistics or {})), catalogue, run],
+    )
+
+
+def copied_upto(db: Connection, of: UUID) -> str:
+    """Return the first transaction whose files a target may lack, as text."""
+    row = db.execute("SELECT copied_upto::text FROM backup_progress WHERE target = %s", [of])
+    found = row.fetchone()
+    return str(found[0]) if found else "0"
+
+
+def copied(db: Connection, to: UUID, upto: str) -> None:
+    """Note what a target has."""
+    db.execute(
+        "INSERT INTO backup_progress VALUES (%s, %s::xid8) ON CONFLICT (target)"
+        " DO UPDATE SET copied_upto = excluded.copied_upto",
+        [to, upto],
+    )
+
+
+def horizon(db: Connection) -> str:
+    """Return the first transaction that may not be over yet, as text."""
+    row = db.execute("SELECT pg_snapshot_xmin(pg_current_snapshot())::text").fetchone()
+    assert row is not None
+    return str(row[0])
+
+
+def snapshot(db: Connection) -> str:
+    """Export the snapshot of the open transaction, and return its name."""
+    row = db.execute("SELECT pg_export_snapshot()").fetchone()
+    assert row is not None
+    return str(row[0])
+
+
+@dataclass(frozen=True)
+class File:
+    """What a file is called after."""
+
+    company_id: int
+    started_at: datetime
+    id: UUID
+    generation: int
+
+
+def files(db: Connection, since: str) -> Iterator[File]:
+    """Yield the stored files that were written by a transaction or a later one; inside one."""
+    with db.cursor(name="backup_files", row_factory=class_row(File)) as cursor:
+        cursor.itersize = 10_000
+        yield from cursor.execute(
+            "SELECT r.company_id, r.started_at, r.id, a.generation FROM recording_audio a"
+            " JOIN recording r ON r.id = a.recording_id WHERE a.written_by >= %s::xid8",
+            [since],
+        )
+
+
+def deleted(db: Connection, before: datetime, limit: int) -> list[str]:
+    """Return files that were deleted before an instant."""
+    query = "SELECT path FROM backup_delete WHERE deleted_at < %s ORDER BY deleted_at LIMIT %s"
+    return [str(row[0]) for row in db.execute(query, [before, limit])]
+
+
+def forget_deleted(db: Connection, paths: Sequence[str]) -> None:
+    """Note that files have left the target too."""
+    db.execute("DELETE FROM backup_delete WHERE path = ANY(%s)", [list(paths)])

@@ -1,0 +1,471 @@
+"""Backups to a real sshd with a real rsync and to a mounted volume, killed, cancelled and refused;
+and what comes back of them on an empty machine.
+"""
+
+import base64
+import os
+import shutil
+import subprocess
+import time
+from collections.abc import Callable, Iterator
+from datetime import UTC, datetime, timedelta
+from pathlib import Path
+from typing import Any
+from uuid import UUID
+
+import psycopg
+import pytest
+
+from common import backup, commands, keys, seal
+from common import db as database
+from daemons.backupd import run as runs
+from daemons.backupd.backupd import Backupd, Settings
+from daemons.backupd.child import progress, statistics
+from daemons.backupd.target import BackupFailed, Target, host_key, reached
+from devtools.process import free_port
+from devtools.stack import Stack
+from tests.quiet import Quiet
+from tests.service.rig import Rig
+from tests.waiting import until
+from tools.restore import Restore
+
+Connect = Callable[[str], psycopg.Connection[Any]]
+SSHD = """\
+Port {port}
+ListenAddress 127.0.0.1
+HostKey {directory}/host
+PidFile none
+AuthorizedKeysFile {directory}/authorized_keys
+StrictModes no
+UsePAM no
+PasswordAuthentication no
+KbdInteractiveAuthentication no
+"""
+
+
+class Server:
+    """An sshd of this test alone, and a directory for backups."""
+
+    def __init__(self, directory: Path) -> None:
+        self.directory = directory
+        self.port = free_port()
+        self.path = directory / "backups"
+        self.path.mkdir(parents=True)
+        self._process: subprocess.Popen[bytes] | None = None
+        self.new_key()
+
+    def new_key(self) -> None:
+        (self.directory / "host").unlink(missing_ok=True)
+        subprocess.run(
+            ["ssh-keygen", "-q", "-t", "ed25519", "-N", "", "-f", str(self.directory / "host")],
+            check=True,
+        )
+
+    def start(self) -> None:
+        config = self.directory / "sshd_config"
+        config.write_text(SSHD.format(port=self.port, directory=self.directory))
+        Path("/run/sshd").mkdir(exist_ok=True)
+        self._process = subprocess.Popen(
+            ["/usr/sbin/sshd", "-D", "-e", "-f", str(config)], stderr=subprocess.DEVNULL
+        )
+        until(lambda: _answers(self.port), 20)
+
+    def stop(self) -> None:
+        if self._process is not None:
+            self._process.terminate()
+            self._process.wait()
+            self._process = None
+
+
+def _answers(port: int) -> bool:
+    try:
+        return bool(host_key("127.0.0.1", port))
+    except BackupFailed:
+        return False
+
+
+class House:
+    """A backupd for the archive of a rig."""
+
+    def __init__(self, rig: Rig, connect_as: Connect, stack: Stack, dsn: str, tmp: Path) -> None:
+        self.rig = rig
+        self.offset = timedelta()
+        self.credentials = tmp
+        self.work = tmp / "work"
+        self.volume = tmp / "volume"
+        self.volume.mkdir()
+        self.settings = Settings(
+            dsn, "", rig.root, self.volume, self.work, "UTC", "01:00",
+            str(stack.postgres.program("pg_dump")),
+        )  # fmt: skip
+        self._connect = connect_as
+        _, public = seal.generate()
+        secret, self.line = keys.generate_ssh_key("box")
+        private, public = seal.generate()
+        keys.write_credential(tmp, "backup.key", private)
+        keys.write_secret(tmp, "backup_ssh", secret)
+        keys.write_credential(tmp, "master.key", rig.master)
+        rig.db.execute("INSERT INTO sealing_key (name, public_key) VALUES ('backup', %s)", [public])
+        self.public = public
+        master = seal.public_key(rig.master)
+        for name in ("pbx.key", "backup.key", "backup_ssh"):
+            sealed = seal.seal(master, (tmp / name).read_bytes(), backup.credential(name))
+            rig.db.execute("INSERT INTO sealed_credential VALUES (%s, %s)", [name, sealed])
+        self.start()
+
+    def start(self) -> None:
+        """Start backupd anew, as after a crash."""
+        self.backupd = Backupd(self.settings, self._connect("backupd"), self.now)
+
+    def now(self) -> datetime:
+        return datetime.now(UTC) + self.offset
+
+    def ask(self, verb: str, /, **arguments: object) -> commands.Answer:
+        with self.rig.db.transaction():
+            command = commands.ask(self.rig.db, "backupd", verb, arguments, "sysadmin")
+        self.backupd.step(Quiet())  # type: ignore[arg-type]
+        answer = commands.wait(self.rig.db, command, 1)
+        assert answer is not None
+        return answer
+
+    def wanted(self, server: Server, **other: object) -> dict[str, object]:
+        return {
+            "kind": "remote", "host": "127.0.0.1", "port": server.port, "path": str(server.path),
+            "username": "root", "host_key": host_key("127.0.0.1", server.port),
+            "password_sealed": None, "uses_password": False, **other,
+        }  # fmt: skip
+
+    def save(self, **wanted: Any) -> None:
+        """Try a target and save it, as the web UI does."""
+        answer = self.ask(backup.TRY, **wanted)
+        assert answer.succeeded, answer.answer
+        self.rig.db.execute(
+            "INSERT INTO backup_target (kind, host, port, path, username, host_key, target,"
+            " saved_by) VALUES (%s, %s, %s, %s, %s, %s, %s, 'x') ON CONFLICT (single) DO UPDATE"
+            " SET target = excluded.target",
+            [*(wanted[name] for name in ("kind", "host", "port", "path", "username", "host_key")),
+             UUID(answer.answer)],
+        )  # fmt: skip
+
+    def run(self) -> tuple[str, str | None]:
+        """Run one backup to its end and return how it ended."""
+        if not self.rig.value("SELECT EXISTS (SELECT FROM backup_run WHERE state = 'running')"):
+            self.ask(backup.RUN)
+        until(self._over, 60, doing=lambda: self.backupd.step(Quiet()))  # type: ignore[arg-type]
+        (row,) = self.rig.rows("SELECT state::text, error FROM backup_run ORDER BY id DESC LIMIT 1")
+        self.rig.db.execute("DELETE FROM command")
+        return str(row[0]), row[1]
+
+    def _over(self) -> bool:
+        query = "SELECT state <> 'running' FROM backup_run ORDER BY id DESC LIMIT 1"
+        return bool(self.rig.value(query))
+
+    def copies(self, place: Path) -> set[str]:
+        return {str(p.relative_to(place / "recordings")) for p in place.rglob("*.csrec")}
+
+    def stored(self) -> set[str]:
+        return {str(p.relative_to(self.rig.root)) for p in self.rig.root.rglob("*.csrec")}
+
+
+@pytest.fixture
+def server(tmp_path: Path) -> Iterator[Server]:
+    if os.getuid():
+        pytest.skip("an sshd that lets us in needs root")
+    made = Server(tmp_path / "server")
+    made.start()
+    yield made
+    made.stop()
+
+
+@pytest.fixture
+def house(
+    rig: Rig, connect_as: Connect, stack: Stack, dsn: str, tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+) -> Iterator[House]:  # fmt: skip
+    monkeypatch.setenv("PATH", f"{stack.postgres.program('pg_dump').parent}:{os.environ['PATH']}")
+    rig.finish()
+    made = House(rig, connect_as, stack, dsn, tmp_path)
+    yield made
+    made.backupd.close()
+
+
+@pytest.fixture
+def saved(house: House, server: Server) -> House:
+    (server.directory / "authorized_keys").write_text(house.line + "\n")
+    house.save(**house.wanted(server))
+    return house
+
+
+def test_a_backup_copies_what_is_new_and_a_catalogue(saved: House, server: Server) -> None:
+    assert saved.run() == ("finished", None)
+    assert saved.copies(server.path) == saved.stored()
+    (catalogue,) = (server.path / "catalogue").iterdir()
+    assert {path.name for path in catalogue.iterdir()} == {
+        "db.dump", "VERSION", "RESTORE.md", "SHA256SUMS", "COMPLETE",
+    }  # fmt: skip
+    figures = saved.rig.value("SELECT statistics FROM backup_run")
+    assert figures["transferred"] == len(saved.stored())
+    saved.rig.db.execute("UPDATE recording SET listed_size = listed_size")
+    assert saved.run() == ("finished", None)
+    again = saved.rig.value("SELECT statistics FROM backup_run ORDER BY id DESC LIMIT 1")
+    assert again.get("transferred", 0) == 0
+
+
+def test_what_is_stored_later_is_in_the_next_backup(saved: House, server: Server, sim: Any) -> None:
+    saved.run()
+    sim.control("add_calls", company="default", count=3, ago_s=600)
+    saved.rig.finish()
+    before = len(saved.copies(server.path))
+    assert saved.run() == ("finished", None)
+    assert len(saved.copies(server.path)) == before + 3
+    assert saved.copies(server.path) == saved.stored()
+
+
+def test_the_volume_must_really_be_mounted(house: House) -> None:
+    wanted = {"kind": "volume", "host": "", "port": 22, "path": "", "username": "",
+              "host_key": "", "password_sealed": None, "uses_password": False}  # fmt: skip
+    answer = house.ask(backup.TRY, **wanted)
+    assert not answer.succeeded
+    assert "No volume is mounted" in answer.answer
+    if os.getuid():
+        pytest.skip("mounting a tmpfs needs root")
+    subprocess.run(["mount", "-t", "tmpfs", "tmpfs", house.volume], check=True)
+    try:
+        house.save(**wanted)
+        assert house.run() == ("finished", None)
+        assert house.copies(house.volume) == house.stored()
+    finally:
+        subprocess.run(["umount", house.volume], check=True)
+    state, error = house.run()
+    assert state == "failed"
+    assert "No volume is mounted" in str(error)
+
+
+def test_what_is_wrong_with_a_server_is_said_in_words(house: House, server: Server) -> None:
+    def said(**other: object) -> str:
+        answer = house.ask(backup.TRY, **house.wanted(server, **other))
+        assert not answer.succeeded
+        return answer.answer
+
+    assert "refuses the login of root" in said()
+    (server.directory / "authorized_keys").write_text(house.line + "\n")
+    assert "There is no directory /no/such at 127.0.0.1" in said(path="/no/such")
+    assert "host key" in said(host_key="ssh-ed25519 " + base64.b64encode(b"x" * 51).decode())
+    assert "There is no server with the name no.such.invalid" in said(host="no.such.invalid")
+    assert "refuses connections on port 1" in said(port=1)
+    (server.path / "holiday.jpg").write_text("x")
+    assert "has other things in it, such as holiday.jpg" in said()
+    (server.path / "holiday.jpg").unlink()
+    identity = server.path / "callstash-target.json"
+    identity.write_text(f'{{"box": "{UUID(int=1)}", "target": "{UUID(int=2)}"}}')
+    assert "another CallStash" in said()
+    identity.write_text("{")
+    assert "can't be read" in said()
+    assert [path.name for path in server.path.iterdir()] == [identity.name]
+
+
+@pytest.mark.parametrize(
+    ("field", "value"),
+    [
+        ("host", "-oProxyCommand=touch /tmp/x"),
+        ("host", "a\nProxyCommand touch /tmp/x"),
+        ("username", "root\n  ProxyCommand x"),
+        ("username", "-l"),
+        ("path", "relative"),
+        ("path", "/x\nProxyCommand y"),
+        ("host_key", "ssh-ed25519 AAAA\n* ssh-rsa AAAA"),
+    ],
+)
+def test_hostile_values_are_refused_before_anything_is_called(
+    house: House, server: Server, field: str, value: str
+) -> None:
+    (server.directory / "authorized_keys").write_text(house.line + "\n")
+    answer = house.ask(backup.TRY, **house.wanted(server, **{field: value}))
+    assert not answer.succeeded
+    assert list(server.path.iterdir()) == []
+
+
+def test_strange_but_honest_paths_work(house: House, server: Server) -> None:
+    (server.directory / "authorized_keys").write_text(house.line + "\n")
+    odd = server.path / "a b $(touch x) 'q' \"d\" *;ü"
+    odd.mkdir()
+    house.save(**house.wanted(server, path=str(odd)))
+    assert house.run() == ("finished", None)
+    assert house.copies(odd) == house.stored()
+
+
+def test_another_host_key_is_not_accepted_later(saved: House, server: Server) -> None:
+    assert saved.run() == ("finished", None)
+    server.stop()
+    server.new_key()
+    server.start()
+    state, error = saved.run()
+    assert state == "failed"
+    assert "another one than the one that was saved" in str(error)
+
+
+def test_killed_at_any_step_the_next_backup_is_complete(saved: House, server: Server) -> None:
+    for steps in range(1, 40, 3):
+        saved.ask(backup.RUN)
+        for _ in range(steps):
+            saved.backupd.step(Quiet())  # type: ignore[arg-type]
+        running = saved.backupd._running
+        if running is not None and running[1].running is not None:
+            running[1].running.stop()
+        saved.rig.db.execute("DELETE FROM command")
+        saved.start()
+        assert saved.rig.value("SELECT count(*) FROM backup_run WHERE state = 'running'") == 0
+        if running is None:
+            break
+    assert saved.run() == ("finished", None)
+    assert saved.copies(server.path) == saved.stored()
+    complete = {path.parent for path in server.path.glob("catalogue/*/COMPLETE")}
+    assert set((server.path / "catalogue").iterdir()) == complete
+
+
+def test_a_backup_can_be_cancelled(saved: House) -> None:
+    saved.ask(backup.RUN)
+    saved.rig.db.execute("UPDATE backup_run SET cancel_by = 'sysadmin'")
+    assert saved.run() == ("cancelled", "sysadmin cancelled it.")
+    assert saved.run() == ("finished", None)
+
+
+def test_it_runs_each_night_and_once_after_the_machine_was_off(saved: House) -> None:
+    def began() -> int:
+        saved.backupd.step(Quiet())  # type: ignore[arg-type]
+        if saved.backupd._running is not None:
+            until(saved._over, 60, doing=lambda: saved.backupd.step(Quiet()))  # type: ignore[arg-type]
+        return int(saved.rig.value("SELECT count(*) FROM backup_run"))
+
+    first = began()
+    assert began() == first
+    saved.offset += timedelta(days=1)
+    assert began() == first + 1
+    saved.offset += timedelta(days=5)
+    assert began() == first + 2
+    assert began() == first + 2
+
+
+def test_what_was_deleted_leaves_the_target_after_the_grace(saved: House, server: Server) -> None:
+    saved.run()
+    gone = sorted(saved.stored())[0]
+    saved.rig.db.execute("INSERT INTO unlink_pending (path) VALUES (%s)", [gone])
+    (saved.rig.root / gone).unlink()
+    recording = Path(gone).stem
+    saved.rig.db.execute("DELETE FROM recording_audio WHERE recording_id = %s", [recording])
+    saved.run()
+    assert gone in saved.copies(server.path)
+    saved.offset += timedelta(days=31)
+    saved.run()
+    assert saved.copies(server.path) == saved.stored()
+    assert saved.rig.value("SELECT count(*) FROM backup_delete") == 0
+
+
+def test_everything_comes_back_on_an_empty_machine(
+    saved: House, server: Server, stack: Stack, tmp_path: Path
+) -> None:
+    rig = saved.rig
+    saved.run()
+    remotes = [row[0] for row in rig.rows("SELECT remote_id FROM recording WHERE state = 'stored'")]
+    plain = {remote: rig.plaintext(remote) for remote in remotes}
+    name = f"restored_{time.time_ns()}"
+    with stack.postgres.connect() as postgres:
+        postgres.execute(f"CREATE DATABASE {name}")
+    try:
+        with psycopg.connect(
+            stack.postgres.dsn(name), user="postgres", autocommit=True
+        ) as connection:
+            said: list[str] = []
+            work = Restore(str(server.path), "ssh", connection, said.append)
+            with pytest.raises(Exception, match="not the one of this backup"):
+                work.run(seal.generate()[0], tmp_path / "keys", tmp_path / "new")
+            (tmp_path / "new").mkdir()
+            assert work.run(rig.master, tmp_path / "keys", tmp_path / "new") == 0
+            assert any(line.startswith("restored in ") for line in said)
+            with pytest.raises(Exception, match="not empty"):
+                work.run(rig.master, tmp_path / "keys", tmp_path / "new")
+            database.check_schema(connection)
+            shutil.rmtree(rig.root)
+            rig.db, rig.root = connection, tmp_path / "new"
+            for remote, content in plain.items():
+                assert rig.plaintext(remote) == content
+        for credential in ("pbx.key", "backup.key", "backup_ssh", "master.key"):
+            back = tmp_path / "keys" / credential
+            assert back.read_bytes() == (saved.credentials / credential).read_bytes()
+            assert back.stat().st_mode & 0o777 == 0o600
+    finally:
+        with stack.postgres.connect() as postgres:
+            postgres.execute(f"DROP DATABASE {name} WITH (FORCE)")
+
+
+def test_a_damaged_or_unfinished_catalogue_is_not_restored(
+    saved: House, server: Server, stack: Stack, tmp_path: Path
+) -> None:
+    saved.run()
+    (catalogue,) = (server.path / "catalogue").iterdir()
+    name = f"restored_{time.time_ns()}"
+    with stack.postgres.connect() as postgres:
+        postgres.execute(f"CREATE DATABASE {name}")
+    try:
+        with psycopg.connect(stack.postgres.dsn(name), user="postgres", autocommit=True) as empty:
+            work = Restore(str(server.path), "ssh", empty, lambda _: None)
+            dump = bytearray((catalogue / "db.dump").read_bytes())
+            dump[len(dump) // 2] ^= 1
+            (catalogue / "db.dump").write_bytes(dump)
+            with pytest.raises(Exception, match="is damaged"):
+                work.run(saved.rig.master, tmp_path / "keys", tmp_path / "new")
+            (catalogue / "COMPLETE").unlink()
+            with pytest.raises(Exception, match="no complete catalogue"):
+                work.run(saved.rig.master, tmp_path / "keys", tmp_path / "new")
+            tables = "SELECT count(*) FROM pg_tables WHERE schemaname = 'public'"
+            assert empty.execute(tables).fetchone() == (0,)
+    finally:
+        with stack.postgres.connect() as postgres:
+            postgres.execute(f"DROP DATABASE {name} WITH (FORCE)")
+
+
+def test_catalogues_are_kept_by_day_week_and_month() -> None:
+    start = datetime(2024, 1, 1, 1, tzinfo=UTC)
+    names = [(start + timedelta(days=day)).strftime(runs.FORMAT) for day in range(1100)]
+    names += [names[-1].replace("T01", "T13"), "notes"]
+    kept = runs.kept(names)
+    assert "notes" in kept
+    assert names[1098] in kept
+    assert names[1099] not in kept  # there was a later one on that day
+    assert 24 + 8 + 14 - 6 <= len(kept) - 1 <= 24 + 8 + 14
+    alive: list[str] = []
+    for name in names[:1100]:
+        alive = sorted(runs.kept([*alive, name]))
+    months = {name[:6] for name in alive}
+    assert len(months) == 24
+    assert set(names[1086:1100]) <= set(alive)
+
+
+def test_a_password_is_in_no_command_line_and_no_environment(tmp_path: Path) -> None:
+    target = Target("/x", "host.example.com", 22, "u", "ssh-ed25519 AAAA", "Secret-77")
+    with reached(target, None) as at:
+        assert "Secret-77" not in " ".join(at.command("x"))
+        assert "Secret-77" not in " ".join(at.environment.values())
+        askpass = Path(at.environment["SSH_ASKPASS"])
+        said = subprocess.run([askpass, "Password:"], capture_output=True, text=True, check=True)
+        assert said.stdout == "Secret-77\n"
+        assert (askpass.parent / "askpass.secret").stat().st_mode & 0o777 == 0o600
+        assert askpass.parent.stat().st_mode & 0o777 == 0o700
+    assert not askpass.parent.exists()
+
+
+def test_rsync_s_own_figures_are_read() -> None:
+    said = (
+        "      1,234  45%   10.00MB/s    0:00:12 (xfr#5, to-chk=95/100)\r"
+        "\nNumber of files: 1,204 (reg: 1,000, dir: 204)\nNumber of created files: 12 (reg: 12)\n"
+        "Number of deleted files: 0\nNumber of regular files transferred: 11\n"
+        "Total file size: 123,456,789 bytes\nTotal transferred file size: 1,000 bytes\n"
+        "Total bytes sent: 5,000\nTotal bytes received: 70\n"
+    )
+    assert progress(said) == (5, 100)
+    assert statistics(said) == {
+        "files": 1204, "created": 12, "deleted": 0, "transferred": 11, "size": 123456789,
+        "transferred_size": 1000, "sent": 5000, "received": 70,
+    }  # fmt: skip
+    assert progress("") is None
+    assert statistics("") == {}

@@ -1,0 +1,155 @@
+"""Restoring: an empty machine, a backup and the recovery kit make the CallStash that there was.
+
+Nothing is changed before it is known that the catalogue is whole and the recovery kit opens it.
+"""
+
+import hashlib
+import os
+import subprocess
+import tempfile
+import time
+from collections.abc import Callable
+from pathlib import Path
+
+import psycopg
+
+from common import backup, db, keys, seal
+from common.errors import ConfigError
+from common.store import Store
+
+ROLES = ("poller", "archiver", "web", "housekeeper", "notifier", "raidmon", "backupd")
+FOREIGN = 23  # rsync's status where some files could not be copied
+AFTER = (
+    "DELETE FROM backup_progress",
+    "UPDATE recording_audio SET written_by = '0'",  # transactions are counted anew
+    "DELETE FROM daemon_status",
+    "DELETE FROM session",
+    "UPDATE backup_run SET state = 'failed', finished_at = now(), error = 'It was interrupted.'"
+    " WHERE state = 'running'",
+    "UPDATE poll_schedule SET next_poll_at = now()",
+    "INSERT INTO audit (actor, action, subject) VALUES ('console', 'box.restored', '')",
+)
+
+Say = Callable[[str], None]
+
+
+class Restore:
+    """Brings one backup back; `target` is what rsync takes, local or remote."""
+
+    def __init__(self, target: str, rsh: str, connection: db.Connection, say: Say) -> None:
+        self._target = target.rstrip("/")
+        self._rsh = rsh
+        self._db = connection
+        self._say = say
+
+    def run(self, master: bytes, credentials: Path, archive: Path) -> int:
+        """Restore everything and return how many recordings are missing. Raises ConfigError."""
+        begun = time.monotonic()
+        if self._db.execute("SELECT 1 FROM pg_tables WHERE schemaname = 'public'").fetchone():
+            raise ConfigError("the database is not empty: restore into a new one")
+        with tempfile.TemporaryDirectory(prefix="callstash-restore-") as name:
+            catalogue = self._catalogue(Path(name))
+            self._open(catalogue, master)
+            self._database(catalogue)
+        self._credentials(master, credentials)
+        missing = self._recordings(archive)
+        self._say(f"restored in {time.monotonic() - begun:.0f} s")
+        return missing
+
+    def _rsync(self, *arguments: str, may_lack: bool = False) -> None:
+        command = ["rsync", "--secluded-args", f"--rsh={self._rsh}", *arguments]
+        done = subprocess.run(command, check=False, stderr=subprocess.PIPE, text=True)
+        if done.returncode and not (may_lack and done.returncode == FOREIGN):
+            said = next(iter(done.stderr.strip().splitlines()), "it says nothing")
+            raise ConfigError(f"rsync failed (status {done.returncode}): {said}")
+
+    def _catalogue(self, directory: Path) -> Path:
+        """Fetch the newest catalogue that is complete, and check that it is whole."""
+        marks = directory / "marks"
+        self._rsync(
+            "--recursive", "--prune-empty-dirs", "--include=/*/", "--include=/*/COMPLETE",
+            "--exclude=*", f"{self._target}/catalogue/", f"{marks}/",
+        )  # fmt: skip
+        names = sorted(path.parent.name for path in marks.glob("*/COMPLETE"))
+        if not names:
+            raise ConfigError(f"{self._target} has no complete catalogue: it is no backup")
+        self._say(f"catalogue {names[-1]}")
+        found = directory / "catalogue"
+        self._rsync("--recursive", f"{self._target}/catalogue/{names[-1]}/", f"{found}/")
+        for line in (found / "SHA256SUMS").read_text().splitlines():
+            digest, _, name = line.partition("  ")
+            with (found / Path(name).name).open("rb") as file:
+                if hashlib.file_digest(file, "sha256").hexdigest() != digest:
+                    raise ConfigError(f"{name} in catalogue {names[-1]} is damaged")
+        return found
+
+    def _open(self, catalogue: Path, master: bytes) -> None:
+        """See that the recovery kit belongs to this backup."""
+        command = ["pg_restore", "--data-only", "--table=sealing_key", "--file=-"]
+        said = subprocess.run(
+            [*command, str(catalogue / "db.dump")], capture_output=True, text=True, check=False
+        )
+        if said.returncode:
+            raise ConfigError(f"the catalogue can't be read: {said.stderr.strip()[:300]}")
+        if seal.public_key(master).hex() not in said.stdout:
+            raise ConfigError("this master key is not the one of this backup")
+
+    def _database(self, catalogue: Path) -> None:
+        for role in ROLES:
+            if not self._db.execute(
+                "SELECT 1 FROM pg_roles WHERE rolname = %s", [f"callstash_{role}"]
+            ).fetchone():
+                self._db.execute(f"CREATE ROLE callstash_{role} LOGIN")
+        info = self._db.info
+        command = [
+            "pg_restore", "--no-owner", "--exit-on-error", "--single-transaction",
+            f"--dbname={psycopg.conninfo.make_conninfo(info.dsn, password=None)}",
+            str(catalogue / "db.dump"),
+        ]  # fmt: skip
+        self._say("restoring the database")
+        done = subprocess.run(command, capture_output=True, text=True, check=False, env=os.environ)
+        if done.returncode:
+            raise ConfigError(f"the database can't be restored: {done.stderr.strip()[:500]}")
+        db.migrate(self._db)
+        with self._db.transaction():
+            for query in AFTER:
+                self._db.execute(query)
+
+    def _credentials(self, master: bytes, directory: Path) -> None:
+        directory.mkdir(mode=0o700, parents=True, exist_ok=True)
+        if not (directory / "master.key").exists():
+            keys.write_credential(directory, "master.key", master)
+        for name, sealed in self._db.execute("SELECT name, sealed FROM sealed_credential"):
+            if not (directory / name).exists():
+                secret = seal.unseal(master, bytes(sealed), backup.credential(name))
+                keys.write_secret(directory, name, secret)
+
+    def _recordings(self, archive: Path) -> int:
+        """Fetch the files that the database lists; return how many are not there as they should."""
+        store = Store(archive)
+        row = self._db.execute("SELECT id FROM box").fetchone()
+        assert row is not None
+        store.mark(row[0])
+        query = (
+            "SELECT r.company_id, r.started_at, r.id, a.generation, a.file_size FROM recording r"
+            " JOIN recording_audio a ON a.recording_id = r.id"
+        )
+        with tempfile.NamedTemporaryFile(prefix="callstash-restore-") as names:
+            for company, started, recording, generation, _ in self._db.execute(query):
+                path = store.path(company, started, recording, generation)
+                names.write(os.fsencode(path.relative_to(archive)) + b"\0")
+            names.flush()
+            self._say("restoring the recordings")
+            self._rsync(
+                "--times", "--from0", f"--files-from={names.name}", "--chmod=D2750,F640",
+                f"{self._target}/recordings/", f"{archive}/", may_lack=True,
+            )  # fmt: skip
+        missing = whole = 0
+        for company, started, recording, generation, size in self._db.execute(query):
+            path = store.path(company, started, recording, generation)
+            if path.is_file() and path.stat().st_size == size:
+                whole += 1
+            else:
+                missing += 1
+        self._say(f"{whole:,} recordings are back, {missing:,} are missing")
+        return missing

@@ -1,0 +1,105 @@
+"""Backups: where they go, and how they went."""
+
+from dataclasses import dataclass
+from datetime import datetime
+from uuid import UUID
+
+from common.db import Connection
+from webui.queries.rows import rows
+
+
+@dataclass(frozen=True)
+class Target:
+    """Where backups go; nobody here can read its password."""
+
+    kind: str
+    host: str
+    port: int
+    path: str
+    username: str
+    host_key: str
+    target: UUID
+    saved_at: datetime
+    saved_by: str
+
+
+def target(db: Connection) -> Target | None:
+    """Return the target; None: backups are switched off."""
+    query = (
+        "SELECT kind::text, host, port, path, username, host_key, target, saved_at, saved_by"
+        " FROM backup_target"
+    )
+    return next(iter(rows(db, Target, query, [])), None)
+
+
+@dataclass(frozen=True)
+class Wanted:
+    """A target that is to be saved."""
+
+    kind: str
+    host: str = ""
+    port: int = 22
+    path: str = ""
+    username: str = ""
+    host_key: str = ""
+
+
+def save(
+    db: Connection, new: Wanted, password_sealed: bytes | None, keeps_password: bool,
+    target_id: UUID, by: str,
+) -> None:  # fmt: skip
+    """Save a target that was tried."""
+    keep = "backup_target.password_sealed" if keeps_password else "excluded.password_sealed"
+    db.execute(
+        "INSERT INTO backup_target (kind, host, port, path, username, password_sealed, host_key,"
+        " target, saved_by) VALUES (%(kind)s, %(host)s, %(port)s, %(path)s, %(username)s,"
+        " %(password)s, %(host_key)s, %(target)s, %(by)s) ON CONFLICT (single) DO UPDATE SET"
+        " kind = excluded.kind, host = excluded.host, port = excluded.port, path = excluded.path,"
+        f" username = excluded.username, password_sealed = {keep},"
+        " host_key = excluded.host_key, target = excluded.target, saved_at = now(),"
+        " saved_by = excluded.saved_by",
+        {**vars(new), "password": password_sealed, "target": target_id, "by": by},
+    )
+
+
+def remove(db: Connection) -> bool:
+    """Switch backups off; false where they were."""
+    return db.execute("DELETE FROM backup_target").rowcount == 1
+
+
+def public_key(db: Connection) -> str:
+    """Return the line with which a server lets the box in."""
+    row = db.execute("SELECT public_key FROM ssh_key").fetchone()
+    return str(row[0]) if row else ""
+
+
+@dataclass(frozen=True)
+class Run:
+    """A backup."""
+
+    id: int
+    asked_by: str
+    state: str
+    phase: str
+    started_at: datetime
+    finished_at: datetime | None
+    files_total: int
+    files_done: int
+    statistics: dict[str, int]
+    error: str | None
+    cancel_by: str | None
+
+
+def runs(db: Connection, limit: int) -> list[Run]:
+    """Return backups, the last first."""
+    query = (
+        "SELECT id, asked_by, state::text, phase, started_at, finished_at, files_total, files_done,"
+        " statistics, error, cancel_by FROM backup_run ORDER BY id DESC LIMIT %s"
+    )
+    return rows(db, Run, query, [limit])
+
+
+def cancel(db: Connection, by: str) -> bool:
+    """Ask to end the backup that runs; false where none does."""
+    query = "UPDATE backup_run SET cancel_by = %s WHERE state = 'running' AND cancel_by IS NULL"
+    return db.execute(query, [by]).rowcount == 1
