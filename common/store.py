@@ -102,12 +102,17 @@ class Store:
     def path(
         self, company: int, started_at: datetime, recording: UUID, generation: int = 0
     ) -> Path:
-        """Return where a recording lies; a file that replaced another has its generation in its
-        name.
+        """Return where a recording lies."""
+        return self.root / self.name(company, started_at, recording, generation)
+
+    @staticmethod
+    def name(company: int, started_at: datetime, recording: UUID, generation: int = 0) -> str:
+        """Return where a recording lies below the root; a file that replaced another has its
+        generation in its name.
         """
-        day = started_at.astimezone(UTC).strftime("%Y/%m/%d")
-        name = f"{recording}-{generation}" if generation else str(recording)
-        return self.root / str(company) / day / f"{name}.csrec"
+        day = started_at.astimezone(UTC)
+        more = f"-{generation}" if generation else ""
+        return f"{company}/{day.year:04}/{day.month:02}/{day.day:02}/{recording}{more}.csrec"
 
     def belongs_to(self, box: UUID) -> bool:
         """Say whether the archive of a box is there, and not an empty directory in its place."""

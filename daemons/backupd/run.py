@@ -117,8 +117,8 @@ class Backup:
         count = 0
         with (self.work / "files").open("wb") as names:
             for one in queries.files(db, since):
-                path = self.store.path(one.company_id, one.started_at, one.id, one.generation)
-                names.write(os.fsencode(path.relative_to(self.store.root)) + b"\0")
+                name = self.store.name(one.company_id, one.started_at, one.id, one.generation)
+                names.write(os.fsencode(name) + b"\0")
                 count += 1
         return count
 

@@ -48,7 +48,7 @@ class Browser:
         assert found is not None, page
         return found[1]
 
-    def post(self, path: str, page: str = "/login", **fields: str) -> TestResponse:
+    def post(self, path: str, /, page: str = "/login", **fields: str) -> TestResponse:
         """Send a form with its token."""
         return self.ask("POST", path, data={"csrf": self.csrf(page), **fields})
 

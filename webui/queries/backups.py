@@ -49,17 +49,21 @@ def save(
     target_id: UUID, by: str,
 ) -> None:  # fmt: skip
     """Save a target that was tried."""
-    keep = "backup_target.password_sealed" if keeps_password else "excluded.password_sealed"
-    db.execute(
-        "INSERT INTO backup_target (kind, host, port, path, username, password_sealed, host_key,"
-        " target, saved_by) VALUES (%(kind)s, %(host)s, %(port)s, %(path)s, %(username)s,"
-        " %(password)s, %(host_key)s, %(target)s, %(by)s) ON CONFLICT (single) DO UPDATE SET"
-        " kind = excluded.kind, host = excluded.host, port = excluded.port, path = excluded.path,"
-        f" username = excluded.username, password_sealed = {keep},"
-        " host_key = excluded.host_key, target = excluded.target, saved_at = now(),"
-        " saved_by = excluded.saved_by",
-        {**vars(new), "password": password_sealed, "target": target_id, "by": by},
+    arguments = {**vars(new), "password": password_sealed, "target": target_id, "by": by}
+    password = "" if keeps_password else " password_sealed = %(password)s,"
+    changed = db.execute(
+        "UPDATE backup_target SET kind = %(kind)s, host = %(host)s, port = %(port)s,"
+        f" path = %(path)s, username = %(username)s,{password} host_key = %(host_key)s,"
+        " target = %(target)s, saved_at = now(), saved_by = %(by)s",
+        arguments,
     )
+    if not changed.rowcount:
+        db.execute(
+            "INSERT INTO backup_target (kind, host, port, path, username, password_sealed,"
+            " host_key, target, saved_by) VALUES (%(kind)s, %(host)s, %(port)s, %(path)s,"
+            " %(username)s, %(password)s, %(host_key)s, %(target)s, %(by)s)",
+            arguments,
+        )
 
 
 def remove(db: Connection) -> bool:
