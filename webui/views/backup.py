@@ -14,7 +14,7 @@ from common import seal
 from webui import auth, commands
 from webui.forms import Form
 from webui.policy import Policy, requires
-from webui.queries import backups, mail
+from webui.queries import backups, mail, system
 from webui.queries.backups import Wanted
 from webui.settings import connection
 
@@ -43,6 +43,7 @@ def _page(form: Form, status: int = 200, shown: str = "") -> tuple[str, int]:
         "backup.html",
         form=form,
         saved=backups.target(db),
+        mounted=any(disk.volume == "backup" for disk in system.disks(db)),
         key=backups.public_key(db),
         runs=backups.runs(db, RUNS),
         shown=shown,
