@@ -95,6 +95,11 @@ class Postgres:
             self._process.wait()
             self._process = None
 
+    @property
+    def prefix(self) -> list[str]:
+        """Return what programs of the server are started with."""
+        return list(self._prefix)
+
     def program(self, name: str) -> Path:
         """Return the path of one of the server's own programs, such as pg_dump."""
         return self._bin / name

@@ -148,7 +148,8 @@ def restore_backup(target: str, master_key: Path, credentials: Path, rsh: str) -
     settings = config.load("tools", Settings)
     master = keys.read_credential(master_key)
     with _database() as connection:
-        work = Restore(target, rsh, connection, click.echo)
+        dsn = f"{settings.database} user={settings.owner}"
+        work = Restore(target, rsh, connection, dsn, click.echo)
         if work.run(master, credentials, settings.archive):
             raise ConfigError("not all recordings are back: the housekeeper fetches what it can")
 

@@ -11,8 +11,6 @@ import time
 from collections.abc import Callable
 from pathlib import Path
 
-import psycopg
-
 from common import backup, db, keys, seal
 from common.errors import ConfigError
 from common.store import Store
@@ -36,8 +34,11 @@ Say = Callable[[str], None]
 class Restore:
     """Brings one backup back; `target` is what rsync takes, local or remote."""
 
-    def __init__(self, target: str, rsh: str, connection: db.Connection, say: Say) -> None:
+    def __init__(
+        self, target: str, rsh: str, connection: db.Connection, dsn: str, say: Say
+    ) -> None:
         self._target = target.rstrip("/")
+        self._dsn = dsn  # of that connection, as PostgreSQL's programs take it
         self._rsh = rsh
         self._db = connection
         self._say = say
@@ -100,10 +101,9 @@ class Restore:
                 "SELECT 1 FROM pg_roles WHERE rolname = %s", [f"callstash_{role}"]
             ).fetchone():
                 self._db.execute(f"CREATE ROLE callstash_{role} LOGIN")
-        info = self._db.info
         command = [
             "pg_restore", "--no-owner", "--exit-on-error", "--single-transaction",
-            f"--dbname={psycopg.conninfo.make_conninfo(info.dsn, password=None)}",
+            f"--dbname={self._dsn}",
             str(catalogue / "db.dump"),
         ]  # fmt: skip
         self._say("restoring the database")

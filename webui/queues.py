@@ -11,8 +11,10 @@ SECONDS = 2.0
 PURPOSES = {
     "poller": "polls that were asked for, changed settings",
     "archiver": "recordings to fetch",
-    "housekeeper": "licence commands",
-    "notifier": "mail commands",
+    "housekeeper": "licence and housekeeping commands",
+    "notifier": "mail and webhook commands",
+    "raidmon": "nothing: it looks by itself",
+    "backupd": "backup commands",
 }
 
 

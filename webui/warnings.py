@@ -29,6 +29,7 @@ PAGES = {  # of each kind of alert
     "messages": "system.page",
     "backup_failed": "backup.page",
     "backup_overdue": "backup.page",
+    "restore_unproven": "backup.page",
     "mail_stuck": "mail.server",
     "mail_refused": "mail.general",
 }

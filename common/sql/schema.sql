@@ -1140,6 +1140,30 @@ CREATE TABLE public.recording_owner (
 
 COMMENT ON TABLE public.recording_owner IS 'Users whose own call it is, because an extension that took part was theirs. Decided once. Owner: the poller.';
 
+CREATE TABLE public.restore_drill (
+    id bigint NOT NULL,
+    target uuid NOT NULL,
+    started_at timestamp with time zone NOT NULL,
+    finished_at timestamp with time zone NOT NULL,
+    catalogue text NOT NULL,
+    recordings bigint NOT NULL,
+    sampled integer NOT NULL,
+    error text
+);
+
+COMMENT ON TABLE public.restore_drill IS 'Tries to rebuild the database from a target and to read recordings back. Owner: backupd.';
+
+COMMENT ON COLUMN public.restore_drill.sampled IS 'Recordings that were read back; null error: all as they were stored.';
+
+ALTER TABLE public.restore_drill ALTER COLUMN id ADD GENERATED ALWAYS AS IDENTITY (
+    SEQUENCE NAME public.restore_drill_id_seq
+    START WITH 1
+    INCREMENT BY 1
+    NO MINVALUE
+    NO MAXVALUE
+    CACHE 1
+);
+
 CREATE TABLE public.schema_migration (
     version text NOT NULL,
     applied_at timestamp with time zone DEFAULT now() NOT NULL
@@ -1435,6 +1459,9 @@ ALTER TABLE ONLY public.recording_owner
 
 ALTER TABLE ONLY public.recording
     ADD CONSTRAINT recording_pkey PRIMARY KEY (id);
+
+ALTER TABLE ONLY public.restore_drill
+    ADD CONSTRAINT restore_drill_pkey PRIMARY KEY (id);
 
 ALTER TABLE ONLY public.schema_migration
     ADD CONSTRAINT schema_migration_pkey PRIMARY KEY (version);
@@ -2252,6 +2279,12 @@ GRANT SELECT,INSERT ON TABLE public.recording_owner TO callstash_poller;
 GRANT SELECT ON TABLE public.recording_owner TO callstash_web;
 
 GRANT SELECT,DELETE ON TABLE public.recording_owner TO callstash_housekeeper;
+
+GRANT INSERT ON TABLE public.restore_drill TO callstash_backupd;
+
+GRANT SELECT ON TABLE public.restore_drill TO callstash_notifier;
+
+GRANT SELECT ON TABLE public.restore_drill TO callstash_web;
 
 GRANT SELECT ON TABLE public.schema_migration TO callstash_poller;
 

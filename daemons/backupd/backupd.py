@@ -2,10 +2,10 @@
 
 import logging
 import shutil
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import ExitStack
 from dataclasses import dataclass
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
 from datetime import time as clock
 from pathlib import Path
 from uuid import UUID
@@ -19,10 +19,15 @@ from common.messages import BackupdAnswer
 from common.store import Store
 from common.zone import latest, zone
 from daemons.backupd import check, queries
+from daemons.backupd.drill import Drill
 from daemons.backupd.run import Backup
 from daemons.backupd.target import BackupFailed, Target, host_key, reached
 
 log = logging.getLogger(__name__)
+
+POSTGRESQL = Path("/usr/lib/postgresql")
+WEEKLY = timedelta(days=7)
+INTERRUPTED = "It was interrupted."
 
 
 @dataclass(frozen=True)
@@ -36,7 +41,18 @@ class Settings:
     work: Path = Path("/var/lib/callstash/backupd")  # room for a copy of the database
     timezone: str = ""  # IANA name of the zone in which backup_at is; empty: this machine's
     backup_at: str = "01:00"  # when a backup begins, every day
-    pg_dump: str = "pg_dump"
+    postgresql: Path | None = None  # PostgreSQL's own programs; empty: the newest that Debian has
+
+
+@dataclass
+class Job:
+    """What runs: a backup with its row, or a restore drill."""
+
+    run: int | None
+    started: datetime
+    work: Backup | Drill
+    steps: Iterator[None]
+    opened: ExitStack
 
 
 class Backupd:
@@ -47,7 +63,10 @@ class Backupd:
         settings: Settings,
         db: Connection,
         now: Callable[[], datetime] = lambda: datetime.now(UTC),
+        prefix: Sequence[str] = (),
     ) -> None:
+        self._prefix = prefix  # what a scratch PostgreSQL is started with
+        self._programs = settings.postgresql or _newest(POSTGRESQL)
         self._settings = settings
         self._db = db
         self._now = now
@@ -56,11 +75,11 @@ class Backupd:
         self._at = _time(settings.backup_at)
         self._zone = zone(settings.timezone)
         self._box = queries.box(db)
-        self._running: tuple[int, Backup, Iterator[None], ExitStack] | None = None
+        self._running: Job | None = None
         settings.work.mkdir(parents=True, exist_ok=True)
         last = queries.last(db)
         if last and last.state == "running":  # we were killed: what is left is done anew
-            queries.end(db, last.id, "failed", now(), error="It was interrupted.")
+            queries.end(db, last.id, "failed", now(), error=INTERRUPTED)
             self._again = last.asked_by
         else:
             self._again = ""
@@ -68,7 +87,7 @@ class Backupd:
     def close(self) -> None:
         """End what runs."""
         if self._running is not None:
-            self._stop("failed", "It was interrupted.")
+            self._stop("failed", INTERRUPTED)
 
     def on_answer(self, _message: BackupdAnswer) -> None:
         """Wake up: the step does the command."""
@@ -89,12 +108,16 @@ class Backupd:
                 commands.answer(self._db, command.id, False, str(error))
             else:
                 commands.answer(self._db, command.id, True, said)
-        if self._running is None and (by := asked or self._again or self._due()):
+        if asked and (self._running is None or self._running.run is None):
+            self._again = asked  # also where a drill is in the way
+        if self._running is None and (by := self._again or self._due()):
             self._again = ""
             self._begin(by)
+        elif self._running is None and self._is_unproven():
+            self._begin_drill()
         if self._running is not None:
             self._go_on(life)
-            return self._running is not None and self._running[1].running is None
+            return self._running is not None and self._running.work.children.running is None
         life.doing("waiting for the next backup")
         return False
 
@@ -127,9 +150,35 @@ class Backupd:
             return
         made = Backup(
             self._db, self._settings.database, Store(self._settings.archive), at, saved.target,
-            self._settings.work, self._now, self._settings.pg_dump,
+            self._settings.work, self._now, str(self._programs / "pg_dump"),
         )  # fmt: skip
-        self._running = run, made, made.steps(self._box), opened
+        self._running = Job(run, self._now(), made, made.steps(self._box), opened)
+
+    def _is_unproven(self) -> bool:
+        """Is it time for a restore drill? A week after the last one, once there is a backup."""
+        saved = self._saved()
+        if saved is None or not queries.has_catalogue(self._db, saved.target):
+            return False
+        last = queries.last_drill(self._db, saved.target)
+        return last is None or self._now() - last >= WEEKLY
+
+    def _begin_drill(self) -> None:
+        saved = self._saved()
+        if saved is None:
+            return
+        log.info("a restore drill begins")
+        opened, started = ExitStack(), self._now()
+        try:
+            at = opened.enter_context(reached(self._target(saved), self._ssh_key))
+            if saved.kind == "volume":
+                check.require_mount(self._settings.backup_directory)
+        except CallStashError as error:
+            opened.close()
+            queries.drilled(self._db, saved.target, started, self._now(), "", 0, 0, str(error))
+            return
+        made = Drill(at, saved.target, self._settings.work, self._programs, self._prefix)
+        opened.callback(made.close)
+        self._running = Job(None, started, made, made.steps(self._box), opened)
 
     def _target(self, saved: queries.Saved) -> Target:
         if saved.kind == "volume":
@@ -142,37 +191,46 @@ class Backupd:
 
     def _go_on(self, life: Life) -> None:
         assert self._running is not None
-        run, made, steps, _ = self._running
+        job = self._running
         try:
-            next(steps)
+            next(job.steps)
         except StopIteration:
             self._stop("finished", None)
             return
         except CallStashError as error:
             self._stop("failed", str(error))
             return
-        words = f"backup: {made.phase}"
-        life.doing(f"{words}, {made.done:,} of {made.total:,}" if made.total else words)
-        if by := queries.advance(self._db, run, made.phase, made.done, made.total):
+        work = job.work
+        words = f"backup: {work.phase}"
+        life.doing(f"{words}, {work.done:,} of {work.total:,}" if work.total else words)
+        if job.run is not None and (
+            by := queries.advance(self._db, job.run, work.phase, work.done, work.total)
+        ):
             self._stop("cancelled", f"{by} cancelled it.")
 
     def _stop(self, state: str, error: str | None) -> None:
         assert self._running is not None
-        run, made, steps, opened = self._running
-        self._running = None
-        if made.running is not None:
-            made.running.stop()
-        steps.close()  # type: ignore[attr-defined]
-        opened.close()
+        job, self._running = self._running, None
+        job.work.children.stop()
+        job.steps.close()  # type: ignore[attr-defined]
+        job.opened.close()
+        write = log.error if state == "failed" else log.info
+        if isinstance(job.work, Drill):
+            drill = job.work
+            if error != INTERRUPTED:
+                queries.drilled(
+                    self._db, drill.target, job.started, self._now(), drill.catalogue,
+                    drill.recordings, drill.sampled, error,
+                )  # fmt: skip
+            write("the restore drill is %s: %s", state, error or f"{drill.recordings:,} recordings")
+            return
+        assert job.run is not None
         shutil.rmtree(self._settings.work / "catalogue", ignore_errors=True)
         queries.end(
-            self._db, run, state, self._now(), error=error, statistics=made.statistics,
-            catalogue=made.catalogue if state == "finished" else None,
+            self._db, job.run, state, self._now(), error=error, statistics=job.work.statistics,
+            catalogue=job.work.catalogue if state == "finished" else None,
         )  # fmt: skip
-        if state == "failed":
-            log.error("the backup failed: %s", error, extra={"run": run})
-        else:
-            log.info("the backup is %s", state, extra={"run": run, **made.statistics})
+        write("the backup is %s: %s", state, error or "all is copied", extra={"run": job.run})
 
     def show_key(self, command: Command) -> str:
         """Return the host key that a server shows now."""
@@ -207,6 +265,14 @@ _VERBS: dict[str, Callable[[Backupd, Command], str]] = {
     backup.SHOW_KEY: Backupd.show_key,
     backup.TRY: Backupd.try_target,
 }
+
+
+def _newest(directory: Path) -> Path:
+    """Return where the programs of the newest PostgreSQL are. Raises ConfigError."""
+    found = [path for path in directory.glob("*/bin") if path.parent.name.isdigit()]
+    if not found:
+        raise ConfigError(f"there is no PostgreSQL in {directory}: set [backupd] postgresql")
+    return max(found, key=lambda path: int(path.parent.name))
 
 
 def _time(text: str) -> clock:

@@ -4,7 +4,7 @@ import os
 import re
 import subprocess
 import tempfile
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Generator, Mapping, Sequence
 from pathlib import Path
 
 TAIL = 8192
@@ -54,6 +54,31 @@ class Child:
             except subprocess.TimeoutExpired:
                 self._process.kill()
                 self._process.wait()
+
+
+class Work:
+    """The children of one piece of work, one at a time; `stop` ends the one that runs."""
+
+    def __init__(self, directory: Path) -> None:
+        self._directory = directory
+        self.running: Child | None = None
+
+    def run(
+        self, command: Sequence[str], environment: Mapping[str, str],
+        look: Callable[[str], None] = lambda _: None,
+    ) -> Generator[None, None, tuple[int, str]]:  # fmt: skip
+        """Run a command, a step at a time; return its status and the end of what it said."""
+        self.running = Child(command, self._directory, environment)
+        while (status := self.running.status()) is None:
+            look(self.running.said())
+            yield
+        said, self.running = self.running.said(), None
+        return status, said
+
+    def stop(self) -> None:
+        """End the child that runs."""
+        if self.running is not None:
+            self.running.stop()
 
 
 def progress(said: str) -> tuple[int, int] | None:

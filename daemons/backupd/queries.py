@@ -158,6 +158,63 @@ def files(db: Connection, since: str) -> Iterator[File]:
         )
 
 
+@dataclass(frozen=True)
+class Sampled(File):
+    """A file that is read back."""
+
+    file_sha256: bytes
+
+
+def sample(db: Connection, upto: str, count: int) -> list[Sampled]:
+    """Return stored files at random, of those that were written before a transaction."""
+    row = db.execute(
+        "SELECT greatest(reltuples, 1) FROM pg_class WHERE oid = 'recording_audio'::regclass"
+    ).fetchone()
+    assert row is not None
+    share = min(100.0, 100.0 * count * 200 / float(row[0]))  # some pages, however many there are
+    with db.cursor(row_factory=class_row(Sampled)) as cursor:
+        return cursor.execute(
+            "SELECT r.company_id, r.started_at, r.id, a.generation, a.file_sha256"
+            " FROM recording_audio a TABLESAMPLE SYSTEM (%s) JOIN recording r"
+            " ON r.id = a.recording_id WHERE a.written_by < %s::xid8 ORDER BY random() LIMIT %s",
+            [share, upto, count],
+        ).fetchall()
+
+
+def counts(db: Connection) -> dict[str, int]:
+    """Return how many recordings and bytes are stored, counted one by one."""
+    row = db.execute(
+        "SELECT count(*), coalesce(sum(file_size), 0)::bigint FROM recording_audio"
+    ).fetchone()
+    assert row is not None
+    return {"recordings": int(row[0]), "bytes": int(row[1])}
+
+
+def has_catalogue(db: Connection, at: UUID) -> bool:
+    """Has a backup to a target ever finished?"""
+    query = "SELECT 1 FROM backup_run WHERE target = %s AND state = 'finished' LIMIT 1"
+    return db.execute(query, [at]).fetchone() is not None
+
+
+def last_drill(db: Connection, of: UUID) -> datetime | None:
+    """Return when the last restore drill of a target began."""
+    query = "SELECT max(started_at) FROM restore_drill WHERE target = %s"
+    row = db.execute(query, [of]).fetchone()
+    return row[0] if row else None
+
+
+def drilled(
+    db: Connection, of: UUID, started: datetime, now: datetime, catalogue: str, recordings: int,
+    sampled: int, error: str | None,
+) -> None:  # fmt: skip
+    """Note how a restore drill went."""
+    db.execute(
+        "INSERT INTO restore_drill (target, started_at, finished_at, catalogue, recordings,"
+        " sampled, error) VALUES (%s, %s, %s, %s, %s, %s, %s)",
+        [of, started, now, catalogue, recordings, sampled, error],
+    )
+
+
 def deleted(db: Connection, before: datetime, limit: int) -> list[str]:
     """Return files that were deleted before an instant."""
     query = "SELECT path FROM backup_delete WHERE deleted_at < %s ORDER BY deleted_at LIMIT %s"

@@ -6,6 +6,7 @@ what lacks; what was copied stays, and a catalogue without its mark was never on
 """
 
 import hashlib
+import json
 import os
 import shutil
 from collections import Counter
@@ -20,12 +21,14 @@ from common import __version__
 from common import db as database
 from common.db import Connection
 from common.store import Store
-from daemons.backupd import check, child, queries
-from daemons.backupd.child import Child
+from daemons.backupd import check, child, queries, sample
+from daemons.backupd.child import Work
 from daemons.backupd.target import BackupFailed, Reached, words
 
 GRACE = timedelta(days=30)
 BATCH = 10_000
+SAMPLE = 10  # recordings that are read back after each run
+COUNTS = "COUNTS"  # what the catalogue lists: recordings and bytes
 DAILY, WEEKLY, MONTHLY = 14, 8, 24  # catalogues that are kept
 VANISHED = 24  # rsync's status where files were deleted meanwhile, as retention does
 SNAPSHOT_SECONDS = 6 * 3600
@@ -61,7 +64,9 @@ class Backup:
     total: int = 0
     statistics: Counter[str] = field(default_factory=Counter)
     catalogue: str = ""
-    running: Child | None = None
+
+    def __post_init__(self) -> None:
+        self.children = Work(self.at.directory)
 
     def steps(self, box: UUID) -> Iterator[None]:
         """Do the backup; each step is short. Raises BackupFailed."""
@@ -88,8 +93,18 @@ class Backup:
             count = self._list(frozen, horizon)
             yield from self._copy(count)
             yield from self._dump(snapshot)
+            counts = queries.counts(frozen)
+            (self.work / "catalogue" / COUNTS).write_text(json.dumps(counts) + "\n")
         queries.copied(self.db, self.target, upto)
         yield from self._place()
+        self.phase = "reading recordings back"
+        files = queries.sample(self.db, upto, SAMPLE)
+        bad = yield from sample.read_back(self.at, self.children, files)
+        if bad:
+            raise BackupFailed(
+                f"{bad} of {len(files)} recordings that were read back from the target are not as"
+                " they were stored."
+            )
         self.phase = "tidying the target"
         yield from self._prune()
         yield from self._delete()
@@ -134,18 +149,16 @@ class Backup:
         )  # fmt: skip
 
     def _rsync(self, *arguments: str) -> Iterator[None]:
-        return self._child(self.at.command(*arguments), self.at.environment)
-
-    def _child(self, command: list[str], environment: dict[str, str]) -> Iterator[None]:
-        self.running = Child(command, self.at.directory, environment)
-        while (status := self.running.status()) is None:
-            if found := child.progress(self.running.said()):
-                self.done, self.total = found
-            yield
-        said, self.running = self.running.said(), None
+        status, said = yield from self.children.run(
+            self.at.command(*arguments), self.at.environment, self._look
+        )
         if status not in (0, VANISHED):
             raise BackupFailed(words(self.at.target, status, said))
         self.statistics.update(child.statistics(said))
+
+    def _look(self, said: str) -> None:
+        if found := child.progress(said):
+            self.done, self.total = found
 
     def _dump(self, snapshot: str) -> Iterator[None]:
         self.catalogue = self.now().astimezone(UTC).strftime(FORMAT)
@@ -157,10 +170,7 @@ class Backup:
             "--format=custom", f"--snapshot={snapshot}", f"--file={made / 'db.dump'}",
             f"--dbname={self.database} user=callstash_backupd",
         ]  # fmt: skip
-        self.running = Child(command, self.at.directory, os.environ)
-        while (status := self.running.status()) is None:
-            yield
-        said, self.running = self.running.said(), None
+        status, said = yield from self.children.run(command, os.environ)
         if status:
             raise BackupFailed(f"The database could not be copied: {said.strip()[-300:]}")
 

@@ -2,6 +2,7 @@
 
 All that ssh is told stands in a file that is made for the one run; a password is in a file that
 only we can read, never in a command line or an environment. Only the pinned host key is accepted.
+All calls for one piece of work share a connection.
 """
 
 import os
@@ -35,8 +36,9 @@ Host target
   ServerAliveCountMax 4
   ClearAllForwardings yes
   ForwardAgent no
-  ControlMaster no
-  ControlPath none
+  ControlMaster auto
+  ControlPath {directory}/control
+  ControlPersist 30
   PermitLocalCommand no
   LogLevel ERROR
   IdentityAgent none
@@ -139,6 +141,11 @@ def reached(target: Target, key: Path | None) -> Iterator[Reached]:
             options = ("--rsh", f"ssh -F {directory}/config")
         yield Reached(target, options, environment, directory)
     finally:
+        if (directory / "control").exists():
+            subprocess.run(
+                ["ssh", "-F", f"{directory}/config", "-O", "exit", "target"],
+                capture_output=True, check=False, timeout=SECONDS,
+            )  # fmt: skip
         shutil.rmtree(directory, ignore_errors=True)
 
 

@@ -209,6 +209,21 @@ def _backups(db: Connection, now: datetime) -> Iterator[Condition]:
             f"No backup has succeeded for {_days(now - since)}.",
             "What was archived since is only on this machine.",
         )  # fmt: skip
+    yield from _proof(found, now)
+
+
+def _proof(found: facts.Backups, now: datetime) -> Iterator[Condition]:
+    assert found.saved_at is not None
+    if found.drill_error:
+        yield Condition(
+            "restore_unproven", "", 2, True, "What is backed up could not be restored on trial.",
+            f"{_sentence(found.drill_error)} As long as this is so, don't rely on the backup.",
+        )  # fmt: skip
+    elif now - max(filter(None, (found.proven_at, found.saved_at))) > timedelta(days=9):
+        yield Condition(
+            "restore_unproven", "", 1, False, "No restore has been tried for more than a week.",
+            "backupd tries one every week. The system page says what it is doing.",
+        )  # fmt: skip
 
 
 def _machinery(db: Connection, now: datetime, started: datetime) -> Iterator[Condition]:

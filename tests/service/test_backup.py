@@ -96,8 +96,9 @@ class House:
         self.volume.mkdir()
         self.settings = Settings(
             dsn, "", rig.root, self.volume, self.work, "UTC", "01:00",
-            str(stack.postgres.program("pg_dump")),
+            stack.postgres.program("pg_dump").parent,
         )  # fmt: skip
+        self.prefix = stack.postgres.prefix
         self._connect = connect_as
         _, public = seal.generate()
         secret, self.line = keys.generate_ssh_key("box")
@@ -115,7 +116,7 @@ class House:
 
     def start(self) -> None:
         """Start backupd anew, as after a crash."""
-        self.backupd = Backupd(self.settings, self._connect("backupd"), self.now)
+        self.backupd = Backupd(self.settings, self._connect("backupd"), self.now, self.prefix)
 
     def now(self) -> datetime:
         return datetime.now(UTC) + self.offset
@@ -201,7 +202,7 @@ def test_a_backup_copies_what_is_new_and_a_catalogue(saved: House, server: Serve
     assert saved.copies(server.path) == saved.stored()
     (catalogue,) = (server.path / "catalogue").iterdir()
     assert {path.name for path in catalogue.iterdir()} == {
-        "db.dump", "VERSION", "RESTORE.md", "SHA256SUMS", "COMPLETE",
+        "db.dump", "COUNTS", "VERSION", "RESTORE.md", "SHA256SUMS", "COMPLETE",
     }  # fmt: skip
     figures = saved.rig.value("SELECT statistics FROM backup_run")
     assert figures["transferred"] == len(saved.stored())
@@ -310,8 +311,9 @@ def test_killed_at_any_step_the_next_backup_is_complete(saved: House, server: Se
         for _ in range(steps):
             saved.backupd.step(Quiet())  # type: ignore[arg-type]
         running = saved.backupd._running
-        if running is not None and running[1].running is not None:
-            running[1].running.stop()
+        if running is not None:
+            running.opened.pop_all()
+            running.work.children.stop()
         saved.rig.db.execute("DELETE FROM command")
         saved.start()
         assert saved.rig.value("SELECT count(*) FROM backup_run WHERE state = 'running'") == 0
@@ -330,11 +332,67 @@ def test_a_backup_can_be_cancelled(saved: House) -> None:
     assert saved.run() == ("finished", None)
 
 
+def drilled(house: House) -> list[Any]:
+    """Let a drill run to its end and return what is noted of all of them."""
+    house.backupd.step(Quiet())  # type: ignore[arg-type]
+    until(
+        lambda: house.backupd._running is None, 60,
+        doing=lambda: house.backupd.step(Quiet()),  # type: ignore[arg-type]
+    )  # fmt: skip
+    return house.rig.rows("SELECT recordings, sampled, error FROM restore_drill ORDER BY id")
+
+
+def test_each_week_a_restore_is_tried(saved: House) -> None:
+    saved.run()
+    count = len(saved.stored())
+    assert drilled(saved) == [(count, count, None)]
+    assert drilled(saved) == [(count, count, None)]
+    saved.rig.db.execute("UPDATE restore_drill SET started_at = started_at - interval '8 days'")
+    assert drilled(saved) == [(count, count, None)] * 2
+    assert not (saved.work / "drill").exists()
+
+
+def test_a_drill_finds_what_a_restore_would_lack(saved: House, server: Server) -> None:
+    saved.run()
+    count = len(saved.stored())
+    copies = sorted((server.path / "recordings").rglob("*.csrec"))
+    copies[0].unlink()
+    content = bytearray(copies[1].read_bytes())
+    content[99] ^= 1
+    copies[1].write_bytes(content)
+    words = f"2 of {count} recordings that were read back are not as they were stored."
+    assert drilled(saved) == [(count, count, words)]
+    saved.rig.db.execute("DELETE FROM restore_drill")
+    (catalogue,) = (server.path / "catalogue").iterdir()
+    dump = bytearray((catalogue / "db.dump").read_bytes())
+    dump[len(dump) // 2] ^= 1
+    (catalogue / "db.dump").write_bytes(dump)
+    (row,) = drilled(saved)
+    assert "db.dump in catalogue" in row[2]
+    saved.rig.db.execute("DELETE FROM restore_drill")
+    (catalogue / "COMPLETE").unlink()
+    assert drilled(saved) == [(0, 0, "There is no complete catalogue at the target.")]
+
+
+def test_a_backup_that_can_not_be_read_back_has_failed(saved: House, server: Server) -> None:
+    saved.run()
+    for copy in (server.path / "recordings").rglob("*.csrec"):
+        stamp = copy.stat()
+        copy.write_bytes(bytes(stamp.st_size))
+        os.utime(copy, ns=(stamp.st_atime_ns, stamp.st_mtime_ns))
+    saved.rig.db.execute("DELETE FROM restore_drill")
+    drilled(saved)
+    state, error = saved.run()
+    assert state == "failed"
+    assert "read back from the target are not as they were stored" in str(error)
+
+
 def test_it_runs_each_night_and_once_after_the_machine_was_off(saved: House) -> None:
     def began() -> int:
-        saved.backupd.step(Quiet())  # type: ignore[arg-type]
-        if saved.backupd._running is not None:
-            until(saved._over, 60, doing=lambda: saved.backupd.step(Quiet()))  # type: ignore[arg-type]
+        rested = 0
+        while rested < 2:  # a drill may follow
+            saved.backupd.step(Quiet())  # type: ignore[arg-type]
+            rested = 0 if saved.backupd._running is not None else rested + 1
         return int(saved.rig.value("SELECT count(*) FROM backup_run"))
 
     first = began()
@@ -376,7 +434,8 @@ def test_everything_comes_back_on_an_empty_machine(
             stack.postgres.dsn(name), user="postgres", autocommit=True
         ) as connection:
             said: list[str] = []
-            work = Restore(str(server.path), "ssh", connection, said.append)
+            dsn = f"{stack.postgres.dsn(name)} user=postgres"
+            work = Restore(str(server.path), "ssh", connection, dsn, said.append)
             with pytest.raises(Exception, match="not the one of this backup"):
                 work.run(seal.generate()[0], tmp_path / "keys", tmp_path / "new")
             (tmp_path / "new").mkdir()
@@ -408,7 +467,8 @@ def test_a_damaged_or_unfinished_catalogue_is_not_restored(
         postgres.execute(f"CREATE DATABASE {name}")
     try:
         with psycopg.connect(stack.postgres.dsn(name), user="postgres", autocommit=True) as empty:
-            work = Restore(str(server.path), "ssh", empty, lambda _: None)
+            dsn = f"{stack.postgres.dsn(name)} user=postgres"
+            work = Restore(str(server.path), "ssh", empty, dsn, lambda _: None)
             dump = bytearray((catalogue / "db.dump").read_bytes())
             dump[len(dump) // 2] ^= 1
             (catalogue / "db.dump").write_bytes(dump)

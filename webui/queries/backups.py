@@ -103,6 +103,24 @@ def runs(db: Connection, limit: int) -> list[Run]:
     return rows(db, Run, query, [limit])
 
 
+@dataclass(frozen=True)
+class Drill:
+    """A try to restore: what came back, and what was against it."""
+
+    finished_at: datetime
+    recordings: int
+    sampled: int
+    error: str | None
+
+
+def drill(db: Connection) -> Drill | None:
+    """Return the last try to restore."""
+    query = (
+        "SELECT finished_at, recordings, sampled, error FROM restore_drill ORDER BY id DESC LIMIT 1"
+    )
+    return next(iter(rows(db, Drill, query, [])), None)
+
+
 def cancel(db: Connection, by: str) -> bool:
     """Ask to end the backup that runs; false where none does."""
     query = "UPDATE backup_run SET cancel_by = %s WHERE state = 'running' AND cancel_by IS NULL"

@@ -4,6 +4,7 @@ import base64
 import binascii
 import hashlib
 from dataclasses import replace
+from datetime import UTC, datetime
 from uuid import UUID
 
 from flask import Blueprint, redirect, render_template, url_for
@@ -46,6 +47,8 @@ def _page(form: Form, status: int = 200, shown: str = "") -> tuple[str, int]:
         mounted=any(disk.volume == "backup" for disk in system.disks(db)),
         key=backups.public_key(db),
         runs=backups.runs(db, RUNS),
+        drill=backups.drill(db),
+        now=datetime.now(UTC),
         shown=shown,
         fingerprint=fingerprint(shown) if shown else "",
     ), status

@@ -48,4 +48,6 @@ def page() -> str:
         upgrade=home.upgrade(db),
         arrays=system.arrays(db),
         backups=backups.runs(db, 1),
+        drill=backups.drill(db),
+        now=datetime.now(UTC),
     )

@@ -70,6 +70,19 @@ CREATE UNIQUE INDEX backup_run_running ON backup_run ((true)) WHERE state = 'run
 COMMENT ON TABLE backup_run IS 'Backups, running and past. Owner: backupd; the web UI asks to cancel, the notifier notes that it told.';
 COMMENT ON COLUMN backup_run.statistics IS 'As rsync said: files, transferred, created, deleted, bytes.';
 
+CREATE TABLE restore_drill (
+    id          bigint GENERATED ALWAYS AS IDENTITY PRIMARY KEY,
+    target      uuid NOT NULL,
+    started_at  timestamptz NOT NULL,
+    finished_at timestamptz NOT NULL,
+    catalogue   text NOT NULL,
+    recordings  bigint NOT NULL,
+    sampled     integer NOT NULL,
+    error       text
+);
+COMMENT ON TABLE restore_drill IS 'Tries to rebuild the database from a target and to read recordings back. Owner: backupd.';
+COMMENT ON COLUMN restore_drill.sampled IS 'Recordings that were read back; null error: all as they were stored.';
+
 CREATE TABLE backup_delete (
     path       text PRIMARY KEY,
     deleted_at timestamptz NOT NULL DEFAULT now()
@@ -93,6 +106,8 @@ GRANT INSERT (actor, action, subject, detail, address) ON audit TO callstash_bac
 GRANT pg_read_all_data TO callstash_backupd;
 GRANT UPDATE (answered_at, succeeded, answer) ON command TO callstash_backupd;
 GRANT INSERT, UPDATE ON backup_progress, backup_run TO callstash_backupd;
+GRANT INSERT ON restore_drill TO callstash_backupd;
+GRANT SELECT ON restore_drill TO callstash_notifier, callstash_web;
 GRANT DELETE ON backup_progress, backup_delete TO callstash_backupd;
 GRANT SELECT ON ssh_key, backup_run TO callstash_web;
 GRANT SELECT (single, kind, host, port, path, username, host_key, target, saved_at, saved_by), INSERT, UPDATE, DELETE

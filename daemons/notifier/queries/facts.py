@@ -153,6 +153,8 @@ class Backups:
     state: str | None
     error: str | None
     good_at: datetime | None
+    proven_at: datetime | None
+    drill_error: str | None
 
 
 def backups(db: Connection) -> Backups:
@@ -160,7 +162,9 @@ def backups(db: Connection) -> Backups:
     with db.cursor(row_factory=class_row(Backups)) as cursor:
         found = cursor.execute(
             "SELECT (SELECT saved_at FROM backup_target) AS saved_at, r.state::text, r.error,"
-            " (SELECT max(finished_at) FROM backup_run WHERE state = 'finished') AS good_at"
+            " (SELECT max(finished_at) FROM backup_run WHERE state = 'finished') AS good_at,"
+            " (SELECT max(finished_at) FROM restore_drill WHERE error IS NULL) AS proven_at,"
+            " (SELECT error FROM restore_drill ORDER BY id DESC LIMIT 1) AS drill_error"
             " FROM (SELECT 1) one LEFT JOIN (SELECT state, error FROM backup_run"
             " WHERE finished_at IS NOT NULL ORDER BY id DESC LIMIT 1) r ON true"
         ).fetchone()
