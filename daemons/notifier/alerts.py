@@ -133,7 +133,7 @@ class Alerts:
 
     def _report(self, settings: mails.Settings, now: datetime) -> None:
         for report in facts.reports(self._db):
-            if settings.on_backup and now - report.finished_at < KEPT:
+            if settings.on_backup and now - report.finished_at < REMIND:
                 title, paragraphs = compose.backup(report, self._url, self._zone)
                 self._put(settings, "backup", title, paragraphs, now)
             facts.reported(self._db, report.id, now)

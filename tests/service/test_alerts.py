@@ -284,6 +284,68 @@ def test_at_boot_daemons_have_time_to_report(office: Office) -> None:
     assert office.work() == ["Critical: poller does not report any more."]
 
 
+TARGET = "gen_random_uuid()"
+
+
+def backed_up(office: Office, state: str = "finished", error: str | None = None) -> None:
+    """Have a backup that is just over."""
+    office.db.execute(
+        f"INSERT INTO backup_run (asked_by, target, state, started_at, finished_at, error,"
+        f" statistics) VALUES ('backupd', {TARGET}, %s, %s, %s, %s, %s)",
+        [state, office.now - HOUR, office.now, error, '{"transferred": 1204, "sent": 5000}'],
+    )
+
+
+def test_each_backup_is_reported_once_if_that_is_wanted(office: Office) -> None:
+    backed_up(office)
+    assert office.work() == ["Backup finished"]
+    text = office.mailbox.mails[-1].get_body(("plain",))
+    assert text is not None
+    assert "Files copied: 1,204" in text.get_content()
+    assert office.work() == []
+    backed_up(office, "cancelled", "sysadmin cancelled it.")
+    assert office.work() == ["Backup was cancelled"]
+    office.db.execute("UPDATE general_settings SET on_backup = false")
+    backed_up(office)
+    assert office.work() == []
+    office.db.execute("UPDATE general_settings SET on_backup = true")
+    assert office.work() == []
+
+
+def test_a_backup_that_fails_or_is_overdue_or_unproven_is_told(office: Office) -> None:
+    office.db.execute("UPDATE general_settings SET on_backup = false")
+    backed_up(office, "failed", "the server is away")
+    assert office.work() == []  # none is set up
+    office.db.execute(
+        "INSERT INTO backup_target (kind, target, saved_at, saved_by)"
+        f" VALUES ('volume', {TARGET}, %s, 'x')", [office.now],
+    )  # fmt: skip
+    assert office.work() == ["Warning: The last backup failed."]
+    told = [subject for _ in range(80) for subject in office.work(HOUR)]
+    assert [subject for subject in told if "Still" not in subject] == [
+        "Warning: No backup has succeeded for 36 hours.",
+        "Critical: Worse: No backup has succeeded for 3 days.",
+    ]
+    backed_up(office)
+    assert set(office.work()) == {
+        "Over: The last backup failed.", "Over: No backup has succeeded for 3 days.",
+    }  # fmt: skip
+    for _ in range(7 * 24):
+        backed_up(office)
+        told = office.work(HOUR)
+    assert office.rows("SELECT title FROM alert WHERE ended_at IS NULL") == [
+        ("No restore has been tried for more than a week.",)
+    ]
+    drill = (
+        "INSERT INTO restore_drill (target, started_at, finished_at, catalogue, recordings,"
+        f" sampled, error) VALUES ({TARGET}, %s, %s, 'x', 9, 9, %s)"
+    )
+    office.db.execute(drill, [office.now, office.now, "2 of 9 recordings are not whole."])
+    assert office.work() == ["Critical: Worse: What is backed up could not be restored on trial."]
+    office.db.execute(drill, [office.now, office.now, None])
+    assert office.work() == ["Over: What is backed up could not be restored on trial."]
+
+
 def test_calls_that_a_pbx_will_soon_forget_are_told_long_before(office: Office) -> None:
     pbx = office.pbx()
     office.db.execute("INSERT INTO company (pbx_id, name, label, listed_until)"
