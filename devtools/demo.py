@@ -104,6 +104,7 @@ def _installation(
         f'licence_key = "{vendor.vendor.public_key}"\n'
         f'database_directory = "{DIRECTORY / "postgres"}"\n'
         f'backup_directory = "{DIRECTORY / "backup"}"\n'
+        f'repair = "{DIRECTORY / "backupd" / "repair"}"\n'
         f'[backupd]\nbackup_directory = "{DIRECTORY / "backup"}"\n'
         f'work = "{DIRECTORY / "backupd"}"\n'
         f'[notifier]\nweb_url = "http://{web}"\n',

@@ -33,6 +33,7 @@ CREATE TYPE public.company_state AS ENUM (
 
 CREATE TYPE public.damage_end AS ENUM (
     'fetched',
+    'backup',
     'found',
     'deleted'
 );
@@ -489,6 +490,7 @@ CREATE TABLE public.damage (
     generation smallint,
     found_at timestamp with time zone NOT NULL,
     asked_at timestamp with time zone,
+    sought_at timestamp with time zone,
     ended_at timestamp with time zone,
     ended_by public.damage_end,
     CONSTRAINT damage_check CHECK (((ended_at IS NULL) = (ended_by IS NULL))),
@@ -500,6 +502,8 @@ COMMENT ON TABLE public.damage IS 'Stored files that are not as they were stored
 COMMENT ON COLUMN public.damage.generation IS 'Of the file; a later one in recording_audio has taken its place.';
 
 COMMENT ON COLUMN public.damage.asked_at IS 'When it was put in line to be fetched from the PBX again.';
+
+COMMENT ON COLUMN public.damage.sought_at IS 'When backupd last looked for it in the backup.';
 
 ALTER TABLE public.damage ALTER COLUMN id ADD GENERATED ALWAYS AS IDENTITY (
     SEQUENCE NAME public.damage_id_seq
@@ -1953,6 +1957,8 @@ GRANT SELECT ON TABLE public.damage TO callstash_web;
 GRANT SELECT,INSERT,UPDATE ON TABLE public.damage TO callstash_housekeeper;
 
 GRANT SELECT ON TABLE public.damage TO callstash_notifier;
+
+GRANT UPDATE(sought_at) ON TABLE public.damage TO callstash_backupd;
 
 GRANT SELECT,INSERT,DELETE ON TABLE public.dead_letter TO callstash_housekeeper;
 

@@ -20,13 +20,15 @@ from common.store import Store
 from common.zone import latest, zone
 from daemons.backupd import check, queries
 from daemons.backupd.drill import Drill
+from daemons.backupd.repair import Repair
 from daemons.backupd.run import Backup
 from daemons.backupd.target import BackupFailed, Target, host_key, reached
 
 log = logging.getLogger(__name__)
 
 POSTGRESQL = Path("/usr/lib/postgresql")
-WEEKLY = timedelta(days=7)
+DAILY, WEEKLY = timedelta(days=1), timedelta(days=7)
+REPAIRED = 20  # damaged recordings that are fetched back at a time
 INTERRUPTED = "It was interrupted."
 
 
@@ -50,7 +52,7 @@ class Job:
 
     run: int | None
     started: datetime
-    work: Backup | Drill
+    work: Backup | Drill | Repair
     steps: Iterator[None]
     opened: ExitStack
 
@@ -115,6 +117,8 @@ class Backupd:
             self._begin(by)
         elif self._running is None and self._is_unproven():
             self._begin_drill()
+        elif self._running is None:
+            self._begin_repair()
         if self._running is not None:
             self._go_on(life)
             return self._running is not None and self._running.work.children.running is None
@@ -189,6 +193,24 @@ class Backupd:
             password = seal.unseal(self._key, saved.password_sealed, bound).decode()
         return Target(saved.path, saved.host, saved.port, saved.username, saved.host_key, password)
 
+    def _begin_repair(self) -> None:
+        saved, now = self._saved(), self._now()
+        if saved is None:
+            return
+        files = queries.damaged(self._db, now - DAILY, REPAIRED)
+        if not files:
+            return
+        queries.sought(self._db, [one.damage for one in files], now)
+        opened = ExitStack()
+        try:
+            at = opened.enter_context(reached(self._target(saved), self._ssh_key))
+        except CallStashError as error:
+            opened.close()
+            log.warning("damaged recordings can't be fetched back: %s", error)
+            return
+        made = Repair(at, saved.target, self._settings.work / "repair", files)
+        self._running = Job(None, now, made, made.steps(self._box), opened)
+
     def _go_on(self, life: Life) -> None:
         assert self._running is not None
         job = self._running
@@ -215,6 +237,10 @@ class Backupd:
         job.steps.close()  # type: ignore[attr-defined]
         job.opened.close()
         write = log.error if state == "failed" else log.info
+        if isinstance(job.work, Repair):
+            write("damaged recordings: %s of %s are in the backup%s", job.work.done,
+                  len(job.work.files), f"; {error}" if error else "")  # fmt: skip
+            return
         if isinstance(job.work, Drill):
             drill = job.work
             if error != INTERRUPTED:

@@ -181,6 +181,30 @@ def sample(db: Connection, upto: str, count: int) -> list[Sampled]:
         ).fetchall()
 
 
+@dataclass(frozen=True)
+class Damaged(Sampled):
+    """A file of the archive that is damaged, as it was stored."""
+
+    damage: int
+
+
+def damaged(db: Connection, before: datetime, limit: int) -> list[Damaged]:
+    """Return damaged files that were not looked for in the backup since an instant."""
+    with db.cursor(row_factory=class_row(Damaged)) as cursor:
+        return cursor.execute(
+            "SELECT r.company_id, r.started_at, r.id, a.generation, a.file_sha256, d.id AS damage"
+            " FROM damage d JOIN recording r ON r.id = d.recording_id JOIN recording_audio a"
+            " ON a.recording_id = r.id AND a.generation = d.generation WHERE d.ended_at IS NULL"
+            " AND coalesce(d.sought_at, '-infinity') < %s ORDER BY d.id LIMIT %s",
+            [before, limit],
+        ).fetchall()
+
+
+def sought(db: Connection, damages: Sequence[int], now: datetime) -> None:
+    """Note that damaged files were looked for."""
+    db.execute("UPDATE damage SET sought_at = %s WHERE id = ANY(%s)", [now, list(damages)])
+
+
 def counts(db: Connection) -> dict[str, int]:
     """Return how many recordings and bytes are stored, counted one by one."""
     row = db.execute(

@@ -15,7 +15,7 @@ from uuid import UUID
 from common import pbx
 from common.daemon import Life
 from common.db import Connection
-from common.store import Store
+from common.store import Fence, Incoming, Store
 from daemons.housekeeper.queries import inspections, purges
 from daemons.housekeeper.queries.inspections import Damage, Stored
 
@@ -30,8 +30,9 @@ class Damages:
     """The damage that is known; told of more by the sweep and the scrub."""
 
     def __init__(
-        self, db: Connection, store: Store, box: UUID, now: Callable[[], datetime]
-    ) -> None:
+        self, db: Connection, store: Store, box: UUID, now: Callable[[], datetime],
+        repair: Path | None = None,
+    ) -> None:  # fmt: skip
         self._db = db
         self.store = store
         self._box = box
@@ -39,6 +40,7 @@ class Damages:
         self._next = 0.0
         self._after = 0
         self._is_there = False
+        self._repair = repair  # where backupd puts what it fetched back from the backup
 
     def is_there(self) -> bool:
         """Say whether the archive is there; as long as it is not, nothing of it is missed.
@@ -94,8 +96,11 @@ class Damages:
         if found and self.is_there():
             life.doing("looking at damaged recordings again")
             for damage in found:
-                with self._db.transaction():
-                    self._look(damage)
+                try:
+                    with self._db.transaction():
+                        self._look(damage)
+                except OSError as error:  # the next look tries again
+                    log.error("a recording can't be repaired: %s", error)
         self._after = found[-1].id if len(found) == BATCH else 0
         self._next = time.monotonic() + EVERY
         return False
@@ -113,9 +118,32 @@ class Damages:
             self._end(damage, "fetched")
         elif _touched(path) > damage.found_at.timestamp() and is_whole(path, stored):
             self._end(damage, "found")
+        elif self._repair is not None and is_whole(self._repair / damage.path, stored):
+            self._bring_back(self._repair / damage.path, path, stored.id)
+            self._end(damage, "backup")
         else:
             now = self._now()
             inspections.fetch_again(self._db, damage.id, stored.id, now, now - pbx.KEPT)
+
+    def _bring_back(self, spare: Path, path: Path, recording: UUID) -> None:
+        """Put a whole copy in the place of a damaged file, durable before it is said."""
+        fence = Fence(self.store.root)
+        try:
+            if not fence.take(recording):
+                raise BlockingIOError(f"an archiver works on {recording}")
+            incoming = Incoming(self.store.incoming(0) / path.name)
+            try:
+                with spare.open("rb") as file:
+                    while piece := file.read(PIECE):
+                        incoming.write([piece])
+                incoming.sync()
+                self.store.place(incoming, path)
+            except BaseException:
+                incoming.discard()
+                raise
+            self.store.sync(path.parent)
+        finally:
+            fence.close()
 
     def _end(self, damage: Damage, by: str) -> None:
         inspections.ended(self._db, damage.id, by, self._now())

@@ -37,6 +37,7 @@ class Settings:
     timezone: str = ""  # IANA name of the zone in which purge_at is; empty: this machine's
     purge_at: str = "02:00"  # when what has expired is deleted, every day
     brake_percent: int = 20  # a deletion of more than this share of the archive is to be confirmed
+    repair: Path = Path("/var/lib/callstash/backupd/repair")  # what backupd fetched back
     scrub_days: int = 30  # in which every stored file is read and checked once
     licence_server: str = ""  # URL of the vendor's licence server
     licence_key: str = ""  # the vendor's public key: 32 bytes in base64
@@ -52,7 +53,7 @@ class Housekeeper:
         now: Callable[[], datetime] = lambda: datetime.now(UTC),
     ) -> None:
         store, at, here = Store(settings.archive), _time(settings.purge_at), zone(settings.timezone)
-        damages = Damages(db, store, licences.box(db), now)
+        damages = Damages(db, store, licences.box(db), now, settings.repair)
         there = damages.is_there
         self._chores: tuple[Chore, ...] = (
             Licences(settings.licence_server, settings.licence_key, db, now).turn,

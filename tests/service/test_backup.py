@@ -18,10 +18,13 @@ import pytest
 
 from common import backup, commands, keys, seal
 from common import db as database
+from common.store import Store
 from daemons.backupd import run as runs
 from daemons.backupd.backupd import Backupd, Settings
 from daemons.backupd.child import progress, statistics
 from daemons.backupd.target import BackupFailed, Target, host_key, reached
+from daemons.housekeeper.damage import Damages
+from daemons.housekeeper.queries import inspections, licences
 from devtools.process import free_port
 from devtools.stack import Stack
 from tests.quiet import Quiet
@@ -385,6 +388,36 @@ def test_a_backup_that_can_not_be_read_back_has_failed(saved: House, server: Ser
     state, error = saved.run()
     assert state == "failed"
     assert "read back from the target are not as they were stored" in str(error)
+
+
+def test_what_is_damaged_here_comes_back_from_the_backup(
+    saved: House, server: Server, connect_as: Connect
+) -> None:
+    saved.run()
+    drilled(saved)
+    rig, db = saved.rig, connect_as("housekeeper")
+    damages = Damages(
+        db, Store(rig.root), licences.box(db), lambda: datetime.now(UTC) + timedelta(days=60),
+        saved.work / "repair",
+    )  # fmt: skip
+    assert damages.is_there()
+    missing, altered, hopeless, *_ = sorted(saved.stored())
+    contents = {name: (rig.root / name).read_bytes() for name in (missing, altered)}
+    (rig.root / missing).unlink()
+    (rig.root / altered).write_bytes(bytes(len(contents[altered])))
+    (rig.root / hopeless).unlink()
+    (server.path / "recordings" / hopeless).unlink()
+    for name, kind in ((missing, "missing"), (altered, "mismatched"), (hopeless, "missing")):
+        stored = inspections.one(db, UUID(Path(name).stem))
+        assert stored is not None
+        assert damages.note(kind, stored)
+    drilled(saved)
+    damages._next = 0.0
+    damages.turn(Quiet())  # type: ignore[arg-type]
+    for name, content in contents.items():
+        assert (rig.root / name).read_bytes() == content
+    found = rig.rows("SELECT path, ended_by::text FROM damage ORDER BY id")
+    assert found == [(missing, "backup"), (altered, "backup"), (hopeless, None)]
 
 
 def test_it_runs_each_night_and_once_after_the_machine_was_off(saved: House) -> None:

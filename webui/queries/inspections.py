@@ -69,7 +69,7 @@ def counts(db: Connection) -> dict[str, int]:
     query = (
         "SELECT kind::text, count(*) FROM damage WHERE ended_at IS NULL GROUP BY kind"
         " UNION ALL SELECT 'repaired', count(*) FROM damage"
-        " WHERE ended_by IN ('fetched', 'found')"
+        " WHERE ended_by IN ('fetched', 'backup', 'found')"
     )
     return {str(row[0]): int(row[1]) for row in db.execute(query)}
 

@@ -21,7 +21,7 @@ COMMENT ON COLUMN inspection.place IS 'How far it is: of a sweep company/day, of
 COMMENT ON COLUMN inspection.found IS 'Damage that was not known before.';
 
 CREATE TYPE damage_kind AS ENUM ('missing', 'mismatched', 'unreadable', 'untracked');
-CREATE TYPE damage_end AS ENUM ('fetched', 'found', 'deleted');
+CREATE TYPE damage_end AS ENUM ('fetched', 'backup', 'found', 'deleted');
 CREATE TABLE damage (
     id           bigint GENERATED ALWAYS AS IDENTITY PRIMARY KEY,
     path         text NOT NULL,
@@ -30,6 +30,7 @@ CREATE TABLE damage (
     generation   smallint,
     found_at     timestamptz NOT NULL,
     asked_at     timestamptz,
+    sought_at    timestamptz,
     ended_at     timestamptz,
     ended_by     damage_end,
     CHECK ((ended_at IS NULL) = (ended_by IS NULL)),
@@ -39,6 +40,7 @@ CREATE UNIQUE INDEX damage_open ON damage (path) WHERE ended_at IS NULL;
 CREATE INDEX damage_recording ON damage (recording_id) WHERE ended_at IS NULL;
 COMMENT ON TABLE damage IS 'Stored files that are not as they were stored, and files that nobody knows. Owner: the housekeeper.';
 COMMENT ON COLUMN damage.generation IS 'Of the file; a later one in recording_audio has taken its place.';
+COMMENT ON COLUMN damage.sought_at IS 'When backupd last looked for it in the backup.';
 COMMENT ON COLUMN damage.asked_at IS 'When it was put in line to be fetched from the PBX again.';
 
 CREATE TABLE listing_day (

@@ -107,6 +107,7 @@ GRANT pg_read_all_data TO callstash_backupd;
 GRANT UPDATE (answered_at, succeeded, answer) ON command TO callstash_backupd;
 GRANT INSERT, UPDATE ON backup_progress, backup_run TO callstash_backupd;
 GRANT INSERT ON restore_drill TO callstash_backupd;
+GRANT UPDATE (sought_at) ON damage TO callstash_backupd;
 GRANT SELECT ON restore_drill TO callstash_notifier, callstash_web;
 GRANT DELETE ON backup_progress, backup_delete TO callstash_backupd;
 GRANT SELECT ON ssh_key, backup_run TO callstash_web;
