@@ -80,11 +80,10 @@ class Backupd:
         self._running: Job | None = None
         settings.work.mkdir(parents=True, exist_ok=True)
         last = queries.last(db)
-        if last and last.state == "running":  # we were killed: what is left is done anew
+        if last and last.state == "running":  # we were killed
             queries.end(db, last.id, "failed", now(), error=INTERRUPTED)
-            self._again = last.asked_by
-        else:
-            self._again = ""
+        is_cut = last is not None and (last.state == "running" or last.error == INTERRUPTED)
+        self._again = last.asked_by if last and is_cut else ""  # what is left is done now
 
     def close(self) -> None:
         """End what runs."""
@@ -219,7 +218,7 @@ class Backupd:
         except StopIteration:
             self._stop("finished", None)
             return
-        except CallStashError as error:
+        except (CallStashError, OSError) as error:
             self._stop("failed", str(error))
             return
         work = job.work

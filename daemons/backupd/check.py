@@ -75,7 +75,7 @@ def remove(at: Reached, path: str, name: str) -> None:
     empty.mkdir(exist_ok=True)
     at.rsync(
         "--recursive", "--delete", f"--include=/{name}", f"--include=/{name}/***", "--exclude=*",
-        f"{empty}/", at.place(path), seconds=300,
+        f"{empty}/", at.place(path), seconds=40,
     )  # fmt: skip
 
 

@@ -10,6 +10,8 @@ from psycopg.rows import class_row
 
 from common.db import Connection
 
+FETCHED = 10_000  # rows at a time
+
 
 @dataclass(frozen=True)
 class Saved:
@@ -54,14 +56,14 @@ class Run:
     id: int
     asked_by: str
     state: str
-    started_at: datetime
+    error: str | None
 
 
 def last(db: Connection) -> Run | None:
     """Return the last backup, which may be running."""
     with db.cursor(row_factory=class_row(Run)) as cursor:
         return cursor.execute(
-            "SELECT id, asked_by, state::text, started_at FROM backup_run ORDER BY id DESC LIMIT 1"
+            "SELECT id, asked_by, state::text, error FROM backup_run ORDER BY id DESC LIMIT 1"
         ).fetchone()
 
 
@@ -150,7 +152,7 @@ class File:
 def files(db: Connection, since: str) -> Iterator[File]:
     """Yield the stored files that were written by a transaction or a later one; inside one."""
     with db.cursor(name="backup_files", row_factory=class_row(File)) as cursor:
-        cursor.itersize = 10_000
+        cursor.itersize = FETCHED
         yield from cursor.execute(
             "SELECT r.company_id, r.started_at, r.id, a.generation FROM recording_audio a"
             " JOIN recording r ON r.id = a.recording_id WHERE a.written_by >= %s::xid8",

@@ -11,7 +11,6 @@ import os
 import shutil
 from collections import Counter
 from collections.abc import Callable, Iterable, Iterator
-from contextlib import ExitStack
 from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
@@ -76,25 +75,22 @@ class Backup:
         yield
         self.phase = "copying recordings"
         since = queries.copied_upto(self.db, self.target)
-        with self.db.transaction():
-            horizon = queries.horizon(self.db)
-            count = self._list(self.db, since)
-        yield from self._copy(count)
-        queries.copied(self.db, self.target, horizon)
-        self.phase = "writing the catalogue"
-        with ExitStack() as opened:
-            frozen = opened.enter_context(
-                database.connect(self.database, "backupd", idle_seconds=SNAPSHOT_SECONDS)
-            )
-            opened.enter_context(frozen.transaction())
-            frozen.execute("SET TRANSACTION ISOLATION LEVEL REPEATABLE READ READ ONLY")
-            snapshot = queries.snapshot(frozen)
-            upto = queries.horizon(frozen)
-            count = self._list(frozen, horizon)
-            yield from self._copy(count)
-            yield from self._dump(snapshot)
-            counts = queries.counts(frozen)
-            (self.work / "catalogue" / COUNTS).write_text(json.dumps(counts) + "\n")
+        with database.connect(self.database, "backupd", idle_seconds=SNAPSHOT_SECONDS) as reader:
+            with reader.transaction():
+                horizon = queries.horizon(reader)
+                yield from self._list(reader, since)
+            yield from self._copy()
+            queries.copied(self.db, self.target, horizon)
+            self.phase = "writing the catalogue"
+            with reader.transaction():
+                reader.execute("SET TRANSACTION ISOLATION LEVEL REPEATABLE READ READ ONLY")
+                snapshot = queries.snapshot(reader)
+                upto = queries.horizon(reader)
+                yield from self._list(reader, horizon)
+                yield from self._copy()
+                yield from self._dump(snapshot)
+                counts = queries.counts(reader)
+                (self.work / "catalogue" / COUNTS).write_text(json.dumps(counts) + "\n")
         queries.copied(self.db, self.target, upto)
         yield from self._place()
         self.phase = "reading recordings back"
@@ -127,19 +123,19 @@ class Backup:
             )  # fmt: skip
             queries.forget_deleted(self.db, paths)
 
-    def _list(self, db: Connection, since: str) -> int:
-        """Write the names of new files, and return how many those are."""
-        count = 0
+    def _list(self, db: Connection, since: str) -> Iterator[None]:
+        """Write the names of new files."""
+        self.done = self.total = 0
         with (self.work / "files").open("wb") as names:
             for one in queries.files(db, since):
                 name = self.store.name(one.company_id, one.started_at, one.id, one.generation)
                 names.write(os.fsencode(name) + b"\0")
-                count += 1
-        return count
+                self.total += 1
+                if self.total % queries.FETCHED == 0:
+                    yield
 
-    def _copy(self, count: int) -> Iterator[None]:
-        self.done, self.total = 0, count
-        if not count:
+    def _copy(self) -> Iterator[None]:
+        if not self.total:
             return
         durable = () if self.at.target.host else ("--fsync",)  # older servers don't know it
         yield from self._rsync(

@@ -25,7 +25,7 @@ from daemons.backupd.child import progress, statistics
 from daemons.backupd.target import BackupFailed, Target, host_key, reached
 from daemons.housekeeper.damage import Damages
 from daemons.housekeeper.queries import inspections, licences
-from devtools.process import free_port
+from devtools.process import free_port, spawn
 from devtools.stack import Stack
 from tests.quiet import Quiet
 from tests.service.rig import Rig
@@ -68,9 +68,8 @@ class Server:
         config = self.directory / "sshd_config"
         config.write_text(SSHD.format(port=self.port, directory=self.directory))
         Path("/run/sshd").mkdir(exist_ok=True)
-        self._process = subprocess.Popen(
-            ["/usr/sbin/sshd", "-D", "-e", "-f", str(config)], stderr=subprocess.DEVNULL
-        )
+        command = ["/usr/sbin/sshd", "-D", "-e", "-f", str(config)]
+        self._process = spawn(command, log=self.directory / "log")
         until(lambda: _answers(self.port), 20)
 
     def stop(self) -> None:
@@ -326,6 +325,29 @@ def test_killed_at_any_step_the_next_backup_is_complete(saved: House, server: Se
     assert saved.copies(server.path) == saved.stored()
     complete = {path.parent for path in server.path.glob("catalogue/*/COMPLETE")}
     assert set((server.path / "catalogue").iterdir()) == complete
+
+
+def test_a_backup_that_was_stopped_goes_on_at_the_next_start(saved: House) -> None:
+    saved.ask(backup.RUN)
+    saved.backupd.step(Quiet())  # type: ignore[arg-type]
+    saved.backupd.close()
+    saved.rig.db.execute("DELETE FROM command")
+    assert saved.rig.rows("SELECT state::text, error FROM backup_run") == [
+        ("failed", "It was interrupted.")
+    ]
+    saved.start()
+    saved.backupd.step(Quiet())  # type: ignore[arg-type]
+    assert saved.run() == ("finished", None)
+    assert saved.rig.rows("SELECT asked_by, state::text FROM backup_run ORDER BY id") == [
+        ("sysadmin", "failed"), ("sysadmin", "finished"),
+    ]  # fmt: skip
+
+
+def test_without_room_for_its_lists_a_backup_fails_and_the_daemon_lives(saved: House) -> None:
+    (saved.work / "files").mkdir()
+    state, error = saved.run()
+    assert state == "failed"
+    assert "files" in str(error)
 
 
 def test_a_backup_can_be_cancelled(saved: House) -> None:
