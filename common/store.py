@@ -123,7 +123,9 @@ class Store:
 
     def mark(self, box: UUID) -> None:
         """Note which box's archive this is. Raises OSError."""
-        incoming = Incoming(self.incoming(0) / "archive.id")
+        path = self.incoming(0) / "archive.id"
+        path.unlink(missing_ok=True)  # a killed run may have left it
+        incoming = Incoming(path)
         incoming.write([f"{box}\n".encode()])
         incoming.sync()
         incoming.path.rename(self.root / "archive.id")

@@ -55,11 +55,17 @@ class Damages:
             newest = inspections.newest(self._db)
             is_there = newest is None or self.path(newest).exists()
             if is_there:
-                self.store.mark(self._box)
+                self._mark()
         if self._is_there and not is_there:
             log.critical("the archive is not there: is its disk mounted?")
         self._is_there = is_there
         return is_there
+
+    def _mark(self) -> None:
+        try:
+            self.store.mark(self._box)
+        except OSError as error:  # a full disk must not keep us from deleting
+            log.warning("the archive can't be marked yet: %s", error)
 
     def path(self, stored: Stored) -> Path:
         """Return where a recording should lie."""
@@ -119,23 +125,30 @@ class Damages:
         elif _touched(path) > damage.found_at.timestamp() and is_whole(path, stored):
             self._end(damage, "found")
         elif self._repair is not None and is_whole(self._repair / damage.path, stored):
-            self._bring_back(self._repair / damage.path, path, stored.id)
+            self._bring_back(self._repair / damage.path, path, stored)
             self._end(damage, "backup")
         else:
             now = self._now()
             inspections.fetch_again(self._db, damage.id, stored.id, now, now - pbx.KEPT)
 
-    def _bring_back(self, spare: Path, path: Path, recording: UUID) -> None:
-        """Put a whole copy in the place of a damaged file, durable before it is said."""
+    def _bring_back(self, spare: Path, path: Path, stored: Stored) -> None:
+        """Put a whole copy in the place of a damaged file, durable before it is said.
+
+        What is hashed is what is written, whatever becomes of the copy meanwhile.
+        """
         fence = Fence(self.store.root)
         try:
-            if not fence.take(recording):
-                raise BlockingIOError(f"an archiver works on {recording}")
-            incoming = Incoming(self.store.incoming(0) / path.name)
+            if not fence.take(stored.id):
+                raise BlockingIOError(f"an archiver works on {stored.id}")
+            self.store.clear_incoming(0)  # a killed run may have left it
+            incoming, digest = Incoming(self.store.incoming(0) / path.name), hashlib.sha256()
             try:
                 with spare.open("rb") as file:
                     while piece := file.read(PIECE):
+                        digest.update(piece)
                         incoming.write([piece])
+                if digest.digest() != stored.file_sha256:
+                    raise OSError(f"the copy of {stored.id} changed while it was read")
                 incoming.sync()
                 self.store.place(incoming, path)
             except BaseException:

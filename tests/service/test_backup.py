@@ -434,6 +434,8 @@ def test_what_is_damaged_here_comes_back_from_the_backup(
         assert stored is not None
         assert damages.note(kind, stored)
     drilled(saved)
+    left = Store(rig.root).incoming(0) / Path(missing).name
+    left.write_bytes(b"what a killed housekeeper left")
     damages._next = 0.0
     damages.turn(Quiet())  # type: ignore[arg-type]
     for name, content in contents.items():

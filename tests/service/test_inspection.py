@@ -2,6 +2,7 @@
 apart from what is deleted or on its way, and fetched again while the PBX has it.
 """
 
+import errno
 import random
 from collections.abc import Callable
 from datetime import UTC, datetime, time, timedelta
@@ -210,6 +211,23 @@ def test_while_the_archive_is_not_mounted_nothing_is_missed(
     inspector.rig.root.rmdir()
     aside.rename(inspector.rig.root)
     assert inspector.damages.is_there()
+
+
+def test_a_mark_that_was_cut_off_is_made_and_a_full_disk_stops_nothing(
+    rig: Rig, connect_as: Connect, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    inspector = Inspector(rig, connect_as)
+    (Store(rig.root).incoming(0) / "archive.id").write_text("half")
+
+    def full(*_: object) -> None:
+        raise OSError(errno.ENOSPC, "No space left on device")
+
+    monkeypatch.setattr(Store, "mark", full)
+    assert inspector.damages.is_there()
+    monkeypatch.undo()
+    assert not (rig.root / "archive.id").exists()
+    assert inspector.damages.is_there()
+    assert (rig.root / "archive.id").exists()
 
 
 def test_the_archive_of_another_box_is_not_taken_for_ours(inspector: Inspector) -> None:

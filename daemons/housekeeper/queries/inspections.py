@@ -140,11 +140,11 @@ def companies(db: Connection) -> list[int]:
 def states(db: Connection, recordings: Sequence[UUID]) -> dict[UUID, str]:
     """Return the states of recordings, `deleted` where only a tombstone is left."""
     query = (
-        "SELECT id, state::text FROM recording WHERE id = ANY(%(ids)s)"
-        " UNION ALL SELECT recording_id, 'deleted' FROM tombstone"
-        " WHERE recording_id = ANY(%(ids)s)"
+        "SELECT i.id, coalesce(r.state::text, 'deleted') FROM unnest(%s::uuid[]) AS i (id)"
+        " LEFT JOIN recording r ON r.id = i.id LEFT JOIN tombstone t ON t.recording_id = i.id"
+        " WHERE r.id IS NOT NULL OR t.recording_id IS NOT NULL"
     )
-    return {row[0]: str(row[1]) for row in db.execute(query, {"ids": list(recordings)})}
+    return {row[0]: str(row[1]) for row in db.execute(query, [list(recordings)])}
 
 
 def unlink_later(db: Connection, path: str) -> None:
