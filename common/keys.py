@@ -156,6 +156,12 @@ def ssh_public_key(secret: bytes) -> str:
         raise KeyUnavailable("the ssh key can't be read") from error
 
 
+def signing_public_key(secret: bytes) -> bytes:
+    """Return the public half, 32 bytes, of the key with which the box signs."""
+    public = Ed25519PrivateKey.from_private_bytes(secret).public_key()
+    return public.public_bytes(Encoding.Raw, PublicFormat.Raw)
+
+
 def read_credential(path: Path) -> bytes:
     """Return the 32 bytes of a credential. Raises ConfigError."""
     try:

@@ -7,10 +7,10 @@ commands in the outbox.
 from flask import Flask, Response, g
 
 from common import config, db, journal, keys
+from common.playback import KeyRing
 from common.store import Store
 from webui import assets, auth, errors, menu, policy, warnings, words
 from webui.database import Database
-from webui.playback import KeyRing
 from webui.settings import Settings, Shared
 from webui.views import (
     account,

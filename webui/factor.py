@@ -11,7 +11,7 @@ from cryptography.hazmat.primitives.hashes import SHA1
 from cryptography.hazmat.primitives.twofactor.totp import TOTP
 
 from common.db import Connection
-from webui.playback import KeyRing
+from common.playback import KeyRing
 from webui.queries import accounts
 
 SECONDS, DIGITS, BYTES = 30, 6, 20  # what authenticator apps expect

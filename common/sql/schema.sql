@@ -1218,6 +1218,15 @@ COMMENT ON COLUMN public.session.user_id IS 'A PBX user, where it is not an admi
 
 COMMENT ON COLUMN public.session.hears IS 'Companies of which this user hears all calls, as the PBX said at the login.';
 
+CREATE TABLE public.signing_key (
+    single boolean DEFAULT true NOT NULL,
+    public_key bytea NOT NULL,
+    CONSTRAINT signing_key_public_key_check CHECK ((length(public_key) = 32)),
+    CONSTRAINT signing_key_single_check CHECK (single)
+);
+
+COMMENT ON TABLE public.signing_key IS 'The public half of the Ed25519 key that signs exports and evidence; the private half is the credential sign.key. Owner: the set-up tool.';
+
 CREATE TABLE public.ssh_key (
     single boolean DEFAULT true NOT NULL,
     public_key text NOT NULL,
@@ -1481,6 +1490,9 @@ ALTER TABLE ONLY public.session
 
 ALTER TABLE ONLY public.session
     ADD CONSTRAINT session_pkey PRIMARY KEY (token_sha256);
+
+ALTER TABLE ONLY public.signing_key
+    ADD CONSTRAINT signing_key_pkey PRIMARY KEY (single);
 
 ALTER TABLE ONLY public.ssh_key
     ADD CONSTRAINT ssh_key_pkey PRIMARY KEY (single);
@@ -2315,6 +2327,8 @@ GRANT SELECT ON TABLE public.sealing_key TO callstash_housekeeper;
 GRANT SELECT ON TABLE public.sealing_key TO callstash_notifier;
 
 GRANT SELECT,INSERT,DELETE,UPDATE ON TABLE public.session TO callstash_web;
+
+GRANT SELECT ON TABLE public.signing_key TO callstash_web;
 
 GRANT SELECT ON TABLE public.ssh_key TO callstash_web;
 

@@ -5,6 +5,7 @@ from datetime import datetime
 from uuid import UUID
 
 from common.db import Connection
+from common.playback import Audio
 from webui.queries.rows import rows
 from webui.scope import CONDITION, Scope
 
@@ -47,33 +48,6 @@ def recording(db: Connection, recording_id: UUID, scope: Scope) -> Recording | N
     )
     arguments = {**scope.arguments, "id": recording_id}
     return next(iter(rows(db, Recording, query, arguments)), None)
-
-
-@dataclass(frozen=True)
-class Audio:
-    """The stored file of a recording, and what opens it."""
-
-    recording_id: UUID
-    company_id: int
-    company_uid: UUID
-    started_at: datetime
-    generation: int
-    key_version: int
-    kid: str
-    private_sealed: bytes | None
-    ecek: bytes
-    file_size: int
-    file_sha256: bytes
-    audio_size: int
-    audio_sha256: bytes
-    mime: str
-    codec: str
-    channels: int
-    sample_rate: int
-    seconds: float
-    data_offset: int
-    data_size: int
-    peaks: bytes | None
 
 
 def audio(db: Connection, recording_id: UUID, scope: Scope) -> Audio | None:
