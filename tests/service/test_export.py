@@ -1,18 +1,22 @@
 """Leaving: exports and keys, opened with the tools that lie beside them."""
 
+import csv
 import hashlib
 import os
+import re
+import runpy
 import shutil
 import stat
 import subprocess
 import sys
 from collections.abc import Iterator
 from pathlib import Path
+from random import Random
 from typing import Any
 
 import pytest
 
-from common import seal
+from common import keys, seal
 from common.store import Store
 from devtools.installation import Installation, ToolFailed
 from tests.web import building
@@ -43,14 +47,14 @@ def test_an_export_opens_with_each_tool_goes_on_and_refuses_what_was_altered(
     archive = Archive(db, Store(ours.archive))
     company = archive.company()
     served = dict(archive.stored(company, tone(seconds)) for seconds in (1, 5, 2.042))
-    out, keys = tmp_path / "out", tmp_path / "keys"
+    out, taken = tmp_path / "out", tmp_path / "keys"
     ask = ("export", "--company=Harbour Legal", str(out))
     assert "3 calls" in ours.tool(*ask)
     url = "https://pbx.example.com"
-    take = ("export-keys", "--company=harbour_legal", "--to", str(keys), url)
+    take = ("export-keys", "--company=harbour_legal", "--to", str(taken), url)
     assert "harbour_legal.keys.csv" in ours.tool(*take)
     assert "harbour_legal.private.key" in ours.tool(*take, "--mode=private", stdin="a long one\n")
-    private = keys / "harbour_legal.private.key"
+    private = taken / "harbour_legal.private.key"
     assert stat.S_IMODE(private.stat().st_mode) == 0o600
     with pytest.raises(ToolFailed, match="is there already"):
         ours.tool(*take)
@@ -109,3 +113,45 @@ def test_names_that_are_wrong_or_of_two_are_named_and_damage_is_left_out(
     with pytest.raises(ToolFailed, match="1 calls were left out"):
         ours.tool("export", "--company=harbour_legal", str(tmp_path / "b"))
     assert str(call) in (tmp_path / "b" / "manifest.json").read_text()
+
+
+def altered(random: Random, whole: bytes) -> bytes:
+    """Return something else than `whole`: a bit flipped, cut, or with more at its end."""
+    kind, at = random.randrange(3), random.randrange(len(whole))
+    if kind == 0:
+        flipped = bytes([whole[at] ^ 1 << random.randrange(8)])
+        return whole[:at] + flipped + whole[at + 1 :]
+    return whole[:at] if kind == 1 else whole + random.randbytes(1 + at % 40)
+
+
+def test_a_thousand_altered_exports_are_all_refused_with_the_file_named(
+    ours: Installation, db: Any, tmp_path: Path
+) -> None:
+    archive, out = Archive(db, Store(ours.archive)), tmp_path / "out"
+    company = archive.company()
+    for seconds in (1, 3):
+        archive.stored(company, tone(seconds))
+    ours.tool("export", "--company=harbour_legal", str(out))
+    opener = runpy.run_path(str(out / "decrypt.py"))
+    uid = building.COMPANY_UID
+    key = building.company_key(uid)
+    private = keys.open_company_key(ours.master, key.private_sealed, uid, key.kid, 1)
+    with (out / "calls.csv").open(newline="") as table:
+        calls = list(csv.DictReader(table))
+
+    def open_all() -> None:
+        opener["check"](out)
+        for row in calls:
+            opener["decrypt"](out, row, private)
+
+    open_all()
+    names = ["calls.csv", "manifest.json", "decrypt.py", "decrypt.sh", *(c["file"] for c in calls)]
+    random = Random(9)
+    for _ in range(1000):
+        name = random.choice(names)
+        whole = (out / name).read_bytes()
+        (out / name).write_bytes(altered(random, whole))
+        with pytest.raises(opener["Altered"], match=re.escape(name)):
+            open_all()
+        (out / name).write_bytes(whole)
+    open_all()
