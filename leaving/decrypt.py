@@ -9,6 +9,7 @@ import csv
 import getpass
 import hashlib
 import json
+import os
 import sys
 from pathlib import Path
 
@@ -21,14 +22,23 @@ from cryptography.hazmat.primitives.kdf.hkdf import HKDFExpand
 
 OAEP = padding.OAEP(padding.MGF1(SHA256()), SHA256(), None)
 CELL = 16400  # a chunk and its tag
+BLOCK = 1 << 20
 
 
 class Altered(Exception):
     """A file is not what was exported."""
 
 
+def sha256(file):
+    """Return the SHA-256 of what is left of a file."""
+    digest = hashlib.sha256()
+    while block := file.read(BLOCK):
+        digest.update(block)
+    return digest.hexdigest()
+
+
 def check(bundle):
-    """See that the table is the one that was signed."""
+    """See that the table is the one that was signed; return the fingerprint of the signer."""
     try:
         manifest, signature, pem = (
             (bundle / name).read_bytes() for name in ("manifest.json", "manifest.sig", "signer.pem")
@@ -41,41 +51,73 @@ def check(bundle):
     for name, digest in json.loads(manifest)["sha256"].items():
         if name != Path(name).name or not (bundle / name).is_file():
             raise Altered(f"{name}: missing")
-        if hashlib.sha256((bundle / name).read_bytes()).hexdigest() != digest:
-            raise Altered(f"{name}: was altered")
+        with (bundle / name).open("rb") as file:
+            if sha256(file) != digest:
+                raise Altered(f"{name}: was altered")
     return hashlib.sha256(raw).hexdigest()
 
 
 def decrypt(bundle, row, private):
-    """Return the audio of one call."""
-    name = row["file"]
+    """Yield the audio of one call in pieces; it is right only once all of them have come."""
+    name, kid = row["file"], key_id(private)
+    if row["key_id"] != kid:
+        raise Altered(f"{name}: is for the key {row['key_id']}, and this one is {kid}")
     try:
-        data = (bundle / name).read_bytes()
+        with (bundle / name).open("rb") as file:
+            if sha256(file) != row["file_sha256"]:
+                raise Altered(f"{name}: was altered")
+            file.seek(0)
+            digest = hashlib.sha256()
+            for piece in pieces(file, row, private):
+                digest.update(piece)
+                yield piece
     except OSError as error:
         raise Altered(f"{name}: missing") from error
-    if hashlib.sha256(data).hexdigest() != row["file_sha256"]:
-        raise Altered(f"{name}: was altered")
-    try:
-        cek = private.decrypt(base64.b64decode(row["ecek"].lstrip("'")), OAEP)
-        end = 10 + int.from_bytes(data[8:10], "big")
-        if json.loads(data[10:end])["rec"] != row["call_id"]:
-            raise Altered(f"{name}: is another call")
-        context = b"callstash/recording/v1\0" + hashlib.sha256(data[:end]).digest()
-        info = b"c2sp.org/chunked-encryption@v1+AEAD_AES_256_GCM\0" + data[end : end + 24] + context
-        keys = HKDFExpand(SHA512(), 76, info).derive(cek)
-        if keys[44:] != data[end + 24 : end + 56]:
-            raise Altered(f"{name}: the key does not belong to it")
-        aead, base, audio = AESGCM(keys[:32]), int.from_bytes(keys[32:44], "big"), []
-        for number in range((len(data) - end - 56) // CELL + 1):  # the last one is shorter
-            at = end + 56 + number * CELL
-            nonce = (base ^ number).to_bytes(12, "big")
-            audio.append(aead.decrypt(nonce, data[at : at + CELL], None))
     except (ValueError, KeyError, InvalidTag) as error:
-        raise Altered(f"{name}: was altered, or is for another key") from error
-    audio = b"".join(audio)
-    if hashlib.sha256(audio).hexdigest() != row["audio_sha256"]:
+        raise Altered(f"{name}: was altered") from error
+    if digest.hexdigest() != row["audio_sha256"]:
         raise Altered(f"{name}: holds other audio")
-    return audio
+
+
+def pieces(file, row, private):
+    """Yield the chunks of a recording, each of which must be authentic."""
+    cek = private.decrypt(base64.b64decode(row["ecek"].lstrip("'")), OAEP)
+    head = file.read(10)
+    head += file.read(int.from_bytes(head[8:], "big"))
+    if json.loads(head[10:])["rec"] != row["call_id"]:
+        raise Altered(f"{row['file']}: is another call")
+    context = b"callstash/recording/v1\0" + hashlib.sha256(head).digest()
+    info = b"c2sp.org/chunked-encryption@v1+AEAD_AES_256_GCM\0" + file.read(24) + context
+    keys = HKDFExpand(SHA512(), 76, info).derive(cek)
+    if keys[44:] != file.read(32):
+        raise Altered(f"{row['file']}: the key does not belong to it")
+    aead, base, number, cell = AESGCM(keys[:32]), int.from_bytes(keys[32:44], "big"), 0, b""
+    while number == 0 or len(cell) == CELL:  # the last one is shorter
+        cell = file.read(CELL)
+        yield aead.decrypt((base ^ number).to_bytes(12, "big"), cell, None)
+        number += 1
+
+
+def key_id(private):
+    """Return the first 16 digits of the SHA-256 of the public half of a key."""
+    form = serialization.PublicFormat.SubjectPublicKeyInfo
+    der = private.public_key().public_bytes(serialization.Encoding.DER, form)
+    return hashlib.sha256(der).hexdigest()[:16]
+
+
+def write(bundle, row, private, target):
+    """Write the audio of one call, under its name only once all of it was right."""
+    part = target / (row["call_id"] + ".part")
+    try:
+        with part.open("wb") as out:
+            for piece in decrypt(bundle, row, private):
+                out.write(piece)
+        with part.open("rb") as file:
+            end = "wav" if file.read(4) == b"RIFF" else "mp3"
+        os.replace(part, target / f"{row['call_id']}.{end}")
+    finally:
+        if part.exists():
+            part.unlink()
 
 
 def private_key(path):
@@ -106,9 +148,7 @@ def main():
             if wanted and row["call_id"] not in wanted:
                 continue
             try:
-                audio = decrypt(bundle, row, private)
-                end = "mp3" if not audio.startswith(b"RIFF") else "wav"
-                (target / f"{row['call_id']}.{end}").write_bytes(audio)
+                write(bundle, row, private, target)
             except Altered as error:
                 print(error, file=sys.stderr)
                 bad += 1

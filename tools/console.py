@@ -7,8 +7,11 @@ from pathlib import Path
 import click
 import psycopg
 
-from common import config, db, keys
+from common import config, keys
+from common.db import Connection
 from common.errors import ConfigError
+from common.leaving import Signer
+from common.queries import leaving
 
 
 @dataclass(frozen=True)
@@ -25,7 +28,7 @@ def settings() -> Settings:
     return config.load("tools", Settings)
 
 
-def database() -> db.Connection:
+def database() -> Connection:
     """Connect as the owner of the database."""
     ours = settings()
     return psycopg.connect(ours.database, user=ours.owner, autocommit=True)
@@ -43,6 +46,11 @@ def credential(directory: Path | None, name: str) -> bytes:
     if "CREDENTIALS_DIRECTORY" not in os.environ:
         raise ConfigError(f"name the directory with {name}: --credentials DIRECTORY")
     return keys.load_credential(name)
+
+
+def signer(db: Connection, directory: Path | None) -> Signer:
+    """Return what signs as this CallStash. Raises ConfigError."""
+    return Signer(credential(directory, "sign.key"), leaving.signing_key(db))
 
 
 def passphrase(question: str) -> str:

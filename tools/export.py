@@ -15,6 +15,7 @@ from cryptography.hazmat.primitives.serialization import (
 from common import keys, leaving
 from common.errors import ConfigError
 from common.playback import KeyRing
+from common.queries import leaving as queries
 from common.store import Store
 from tools import console
 from tools.exporting import Content, Encrypted, Export, Wav
@@ -76,14 +77,14 @@ def export(
     )
     content = _content(credentials, wav, public)
     with console.database() as db:
-        signer = leaving.Signer(db, console.credential(credentials, "sign.key"))
-        company = leaving.company(db, name, pbx)
+        signer = console.signer(db, credentials)
+        company = queries.company(db, name, pbx)
         subject = f"company:{company.id}"
         detail = {"directory": str(directory.resolve()), "content": content.kind,
                   "from": since and f"{since:%Y-%m-%d}", "to": until and f"{until:%Y-%m-%d}",
                   "text": number, "to_key": public and str(public)}  # fmt: skip
         said = dumps({key: value for key, value in detail.items() if value})
-        leaving.audit(db, console.who(), "company.export", subject, said)
+        queries.audit(db, console.who(), "company.export", subject, said)
         work = Export(db, company, wanted, directory, content)
         try:
             missing = work.run(signer, click.echo)
@@ -92,7 +93,7 @@ def export(
                 f"{directory}: {error.strerror}: put that right and run it again, it goes on"
             ) from error
         done = dumps({"calls": work.calls, "left_out": missing})
-        leaving.audit(db, console.who(), "company.exported", subject, done)
+        queries.audit(db, console.who(), "company.exported", subject, done)
     click.echo(f"{work.calls:,} calls, {work.bytes:,} bytes written to: {directory}")
     click.echo(f"Signed by this CallStash, key {signer.fingerprint}")
     if missing:

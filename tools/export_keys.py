@@ -11,6 +11,7 @@ from common import files, keys, leaving, pkcs8, tables
 from common.db import Connection
 from common.errors import ConfigError
 from common.leaving import Company, Wanted
+from common.queries import leaving as queries
 from common.store import Store
 from tools import console
 from tools.export import CREDENTIALS
@@ -20,31 +21,25 @@ def _private(
     db: Connection, company: Company, master: bytes, passphrase: str | None
 ) -> list[tuple[str, bytes]]:
     """Return the current private key of a company, and the older ones that still open calls."""
-    found = db.execute(
-        "SELECT k.version, k.kid, k.private_sealed FROM company_key k WHERE k.company_id = %s AND"
-        " (k.retired_at IS NULL OR EXISTS (SELECT FROM recording_audio a WHERE a.company_id ="
-        " k.company_id AND a.key_version = k.version)) ORDER BY k.retired_at IS NULL DESC,"
-        " k.version DESC",
-        [company.id],
-    ).fetchall()
+    found = queries.company_keys(db, company.id)
     if not found:
         raise ConfigError(f"{company.name} has no key yet: nothing of it was archived")
     written: list[tuple[str, bytes]] = []
-    for version, kid, sealed in found:
-        if sealed is None:
+    for one in found:
+        if one.private_sealed is None:
             raise ConfigError(
-                f"{company.name} has a key of its own ({kid}), whose private half was never here:"
-                " ask the company for it"
+                f"{company.name} has a key of its own ({one.kid}), whose private half was never"
+                " here: ask the company for it"
             )
-        key = keys.open_company_key(master, bytes(sealed), company.uid, kid, version)
-        name = "private.key" if not written else f"{kid}.private.key"
+        key = keys.open_company_key(master, one.private_sealed, company.uid, one.kid, one.version)
+        name = "private.key" if not written else f"{one.kid}.private.key"
         written.append((name, pkcs8.pem(key, passphrase)))
     return written
 
 
 def _table(db: Connection, company: Company) -> Iterator[bytes]:
     yield tables.lines([leaving.COLUMNS]).encode()
-    for one in leaving.calls(db, company.id, Wanted()):
+    for one in queries.calls(db, company.id, Wanted()):
         file = Store.name(one.company_id, one.started_at, one.recording_id, one.generation)
         yield leaving.line(one, file, one.kid, one.ecek, one.file_sha256, one.file_size).encode()
 
@@ -83,7 +78,7 @@ def export_keys(
 ) -> None:
     """Write the eCEKs of the company NAME on the PBX at URL, or with --mode=private its key."""
     with console.database() as db:
-        company = leaving.company(db, name, url)
+        company = queries.company(db, name, url)
         safe = "".join(c if c.isalnum() or c in "-_." else "_" for c in company.name).lstrip(".")
         content: list[tuple[str, Iterator[bytes]]]
         if mode == "private":
@@ -98,7 +93,7 @@ def export_keys(
         target = directory or Path(f"{safe}.keys")
         target.mkdir(mode=0o700, parents=True, exist_ok=True)
         detail = dumps({"mode": mode, "directory": str(target.resolve())})
-        leaving.audit(db, console.who(), "company.export_keys", f"company:{company.id}", detail)
+        queries.audit(db, console.who(), "company.export_keys", f"company:{company.id}", detail)
         for file, pieces in content:
             _write(target / file, pieces)
             click.echo(f"{said}{target / file}")

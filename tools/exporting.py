@@ -17,8 +17,9 @@ from common import __version__, files, keys, leaving, tables
 from common.db import Connection
 from common.errors import ArchiveError, CallStashError, ConfigError, KeyUnavailable
 from common.ffmpeg import DecoderFailed
-from common.leaving import Call, Company, Signer, Wanted
+from common.leaving import Call, Company, Signer, Total, Wanted
 from common.playback import KeyRing, open_recording
+from common.queries import leaving as queries
 from common.store import Store
 
 LEAVING = Path(__file__).resolve().parents[1] / "leaving"
@@ -33,6 +34,10 @@ class Content(Protocol):
 
     kind: str
     suffix: str
+    asked: dict[str, str]  # what else decides which export it is
+
+    def size(self, total: Total) -> int:
+        """Return the bytes of the calls when they are written."""
 
     def write(self, one: Call, out: BinaryIO) -> bytes:
         """Write it and return its SHA-256. Raises CallStashError."""
@@ -51,6 +56,11 @@ class Encrypted:
         self._store = store
         self._ring = ring
         self._public = public
+        self.asked = {"to_key": keys.key_id(public)} if public else {}
+
+    def size(self, total: Total) -> int:
+        """Return the bytes of the files as they lie."""
+        return total.encrypted
 
     def write(self, one: Call, out: BinaryIO) -> bytes:
         """Copy the file; one that is not what was stored is refused."""
@@ -81,6 +91,11 @@ class Wav:
     def __init__(self, store: Store, ring: KeyRing) -> None:
         self._store = store
         self._ring = ring
+        self.asked: dict[str, str] = {}
+
+    def size(self, total: Total) -> int:
+        """Return the bytes of the samples."""
+        return total.wav
 
     def write(self, one: Call, out: BinaryIO) -> bytes:
         """Decrypt the file, all of which must be authentic."""
@@ -117,15 +132,15 @@ class Export:
     def run(self, signer: Signer, say: Say) -> int:
         """Write everything and return how many calls had to be left out. Raises ConfigError."""
         self._begin()
-        total, size = leaving.total(self._db, self._company.id, self._wanted)
-        self._room(size)
+        total = queries.total(self._db, self._company.id, self._wanted)
+        self._room(self._content.size(total))
         table = self._directory / "calls.csv.part"
         with table.open("w", encoding="utf-8", newline="") as out:
             out.write(tables.lines([leaving.COLUMNS]))
             for number, line in enumerate(self._lines(), 1):
                 out.write(line)
                 if number % 1000 == 0:
-                    say(f"{number:,} of {total:,} calls, {self.bytes / 1e9:,.1f} GB")
+                    say(f"{number:,} of {total.calls:,} calls, {self.bytes / 1e9:,.1f} GB")
         table.rename(self._directory / "calls.csv")
         self._finish(signer)
         return len(self._left_out)
@@ -151,12 +166,14 @@ class Export:
             "company": str(self._company.uid), "content": self._content.kind,
             "since": since.isoformat() if since else None,
             "until": until.isoformat() if until else None,
-            "text": self._wanted.text,
+            "text": self._wanted.text, **self._content.asked,
         }  # fmt: skip
 
     def _room(self, size: int) -> None:
         """See that all of it fits, counting what an earlier run has written."""
-        there = sum(path.stat().st_size for path in self._directory.rglob("*.csrec"))
+        there = sum(
+            path.stat().st_size for path in self._directory.rglob(f"*{self._content.suffix}")
+        )
         status = os.statvfs(self._directory)
         free = status.f_bavail * status.f_frsize
         if size - there + RESERVE > free:
@@ -166,11 +183,11 @@ class Export:
             )
 
     def _lines(self) -> Iterator[str]:
-        for one in leaving.calls(self._db, self._company.id, self._wanted):
+        for one in queries.calls(self._db, self._company.id, self._wanted):
             try:
                 yield self._one(one)
             except (FileNotFoundError, ArchiveError):
-                now = leaving.call(self._db, self._company.id, one.recording_id)
+                now = queries.call(self._db, one.recording_id)
                 if now is None:
                     continue  # it was deleted meanwhile
                 try:
@@ -234,7 +251,7 @@ class Export:
         os.sync()
         manifest = {
             "format": "callstash-export/1", "made_at": datetime.now(UTC).isoformat(),
-            "made_by": f"CallStash {__version__}", "box": str(leaving.box(self._db)),
+            "made_by": f"CallStash {__version__}", "box": str(queries.box(self._db)),
             "company": {"id": str(self._company.uid), "name": self._company.name,
                         "label": self._company.label, "pbx": self._company.url},
             "asked": self._asked(), "calls": self.calls, "bytes": self.bytes,

@@ -10,17 +10,24 @@ import stat
 import subprocess
 import sys
 from collections.abc import Iterator
+from datetime import datetime
 from pathlib import Path
 from random import Random
 from typing import Any
+from uuid import UUID
 
 import pytest
 
 from common import keys, seal
 from common.store import Store
-from devtools.installation import Installation, ToolFailed
+from devtools.installation import ROOT, Installation, ToolFailed
+from tests.unit import sounds
+from tests.waiting import until
 from tests.web import building
 from tests.web.building import Archive, tone
+
+OTHER = UUID("6f1f4f0e-54a3-4c0c-9c51-3a0d5f6f0d13")
+MIMES = {"mp3": "audio/mpeg"}
 
 
 @pytest.fixture
@@ -89,6 +96,107 @@ def test_an_export_opens_with_each_tool_goes_on_and_refuses_what_was_altered(
     assert [row[0] for row in audited].count("company.exported") == 2
 
 
+def opened(out: Path, private: Path, **asked: str) -> dict[str, bytes]:
+    """Return the audio that decrypt.py makes of an export, by call."""
+    done = run(sys.executable, "decrypt.py", str(private), "audio", cwd=out, **asked)
+    assert done.returncode == 0, done.stderr
+    return {path.stem: path.read_bytes() for path in (out / "audio").iterdir()}
+
+
+def pair(directory: Path, bits: int = 3072) -> tuple[Path, Path]:
+    """Make a client's key pair as openssl does: where its private and its public half lie."""
+    private, public = directory / f"{bits}.key", directory / f"{bits}.pem"
+    run("openssl", "genrsa", "-out", str(private), str(bits), cwd=directory)
+    run("openssl", "rsa", "-in", str(private), "-pubout", "-out", str(public), cwd=directory)
+    return private, public
+
+
+def test_every_codec_opens_with_the_clients_own_key_and_only_with_that(
+    ours: Installation, db: Any, tmp_path: Path
+) -> None:
+    archive = Archive(db, Store(ours.archive))
+    company = archive.company()
+    sent = {}
+    for codec in (*sounds.CODECS, "gsm"):
+        audio = sounds.recording(codec)
+        sent[str(archive.sent(company, audio, MIMES.get(codec, "audio/wav")))] = audio
+    private, public = pair(tmp_path)
+    out, url = tmp_path / "out", "https://pbx.example.com"
+    ask = ("export", "--company=harbour_legal", str(out), "--reencrypt-to")
+    assert f"{len(sent)} calls" in ours.tool(*ask, str(public))
+    assert opened(out, private) == sent
+    for call in sent:
+        shell = run("sh", "decrypt.sh", call, str(private), cwd=out)
+        assert (shell.stdout, shell.stderr) == (sent[call], b"")
+    assert not any(out.rglob("*.part"))
+    for bad, why in ((pair(tmp_path, 2048)[1], "3072"), (private, "is not a public key")):
+        with pytest.raises(ToolFailed, match=why):
+            ours.tool(*ask, str(bad))
+    ours.tool("export-keys", "--company=harbour_legal", "--to", str(tmp_path / "keys"),
+              "--mode=private", "--plain", url)  # fmt: skip
+    old = tmp_path / "keys/harbour_legal.private.key"
+    refused = run(sys.executable, "decrypt.py", str(old), "other", cwd=out)
+    assert (refused.returncode, refused.stderr.count(b"is for the key")) == (1, len(sent))
+    (out / "manifest.json").unlink()
+    for other in ([str(pair(tmp_path, 3073)[1])], []):
+        again = ask if other else ask[:-1]
+        with pytest.raises(ToolFailed, match="holds another export"):
+            ours.tool(*again, *other)
+
+
+def test_only_the_calls_of_those_days_and_that_number_go(
+    ours: Installation, db: Any, tmp_path: Path
+) -> None:
+    archive = Archive(db, Store(ours.archive))
+    company, other = archive.company(), archive.company("Other", OTHER)
+    made = {
+        (day, number): archive.stored(
+            company, tone(0.1), callee=number, started_at=datetime(2026, 3, day, 12).astimezone()
+        )[0]
+        for day in (1, 2, 3)
+        for number in ("0163 296 0001", "01632960002")
+    }
+    archive.stored(other, tone(0.1), uid=OTHER)
+    for ask, days, numbers in (
+        (["--from=2026-03-02"], (2, 3), ("0163 296 0001", "01632960002")),
+        (["--to=2026-03-02"], (1, 2), ("0163 296 0001", "01632960002")),
+        (["--from=2026-03-02", "--to=2026-03-02", "--number=2960002"], (2,), ("01632960002",)),
+    ):
+        out = tmp_path / "-".join(ask)
+        ours.tool("export", "--company=harbour_legal", *ask, str(out))
+        with (out / "calls.csv").open(newline="") as table:
+            calls = {row["call_id"] for row in csv.DictReader(table)}
+        assert calls == {str(made[day, number]) for day in days for number in numbers}
+        assert {path.stem for path in out.rglob("*.csrec")} == calls
+
+
+def test_an_export_that_was_killed_goes_on_and_keeps_what_it_had(
+    ours: Installation, db: Any, tmp_path: Path
+) -> None:
+    archive, out = Archive(db, Store(ours.archive)), tmp_path / "out"
+    company = archive.company()
+    sound = tone(40)
+    for _ in range(60):
+        archive.stored(company, sound)
+    ask = ("export", "--company=harbour_legal", str(out))
+    command = [sys.executable, "-m", "tools", *ask]
+    with subprocess.Popen(command, cwd=ROOT, env=ours.environment("all")) as process:
+        until(lambda: len(list(out.rglob("*.csrec"))) > 5)
+        process.kill()
+    had = {path: path.stat().st_ino for path in out.rglob("*.csrec")}
+    assert 5 < len(had) < 60, "it was too fast to be killed"
+    assert not (out / "manifest.json").exists()
+    assert "60 calls" in ours.tool(*ask)
+    assert had.items() <= {path: path.stat().st_ino for path in out.rglob("*.csrec")}.items()
+    assert not any(out.rglob("*.part"))
+    opener = runpy.run_path(str(out / "decrypt.py"))
+    opener["check"](out)
+    with (out / "calls.csv").open(newline="") as table:
+        for row in csv.DictReader(table):
+            with (out / row["file"]).open("rb") as file:
+                assert opener["sha256"](file) == row["file_sha256"]
+
+
 def test_names_that_are_wrong_or_of_two_are_named_and_damage_is_left_out(
     ours: Installation, db: Any, tmp_path: Path
 ) -> None:
@@ -142,7 +250,8 @@ def test_a_thousand_altered_exports_are_all_refused_with_the_file_named(
     def open_all() -> None:
         opener["check"](out)
         for row in calls:
-            opener["decrypt"](out, row, private)
+            for _ in opener["decrypt"](out, row, private):
+                pass
 
     open_all()
     names = ["calls.csv", "manifest.json", "decrypt.py", "decrypt.sh", *(c["file"] for c in calls)]
