@@ -13,7 +13,7 @@ from datetime import UTC, datetime
 from pathlib import Path
 from typing import BinaryIO, Protocol
 
-from common import __version__, files, keys, leaving, tables
+from common import __version__, files, keys, leaving, leaving_tools, tables
 from common.db import Connection
 from common.errors import ArchiveError, CallStashError, ConfigError, KeyUnavailable
 from common.ffmpeg import DecoderFailed
@@ -22,8 +22,6 @@ from common.playback import KeyRing, open_recording
 from common.queries import leaving as queries
 from common.store import Store
 
-LEAVING = Path(__file__).resolve().parents[1] / "leaving"
-TOOLS = ("decrypt.py", "decrypt.sh")
 BLOCK = 1 << 20
 RESERVE = 100_000_000  # bytes that stay free
 Say = Callable[[str], None]
@@ -244,9 +242,9 @@ class Export:
 
     def _finish(self, signer: Signer) -> None:
         """Write the tools; once everything is durable, the manifest."""
-        names = [name for name in TOOLS if self._content.kind == "encrypted"]
+        names = leaving_tools.NAMES if self._content.kind == "encrypted" else ()
         for name in names:
-            self._put(name, (LEAVING / name).read_bytes())
+            self._put(name, leaving_tools.read(name))
         self._put("signer.pem", signer.pem)
         os.sync()
         manifest = {

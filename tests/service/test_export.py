@@ -174,19 +174,23 @@ def test_an_export_that_was_killed_goes_on_and_keeps_what_it_had(
     ours: Installation, db: Any, tmp_path: Path
 ) -> None:
     archive, out = Archive(db, Store(ours.archive)), tmp_path / "out"
-    company = archive.company()
-    sound = tone(40)
-    for _ in range(60):
-        archive.stored(company, sound)
+    company, day = archive.company(), "recordings/2026/11/20"
+    calls = [archive.stored(company, tone(40))[0] for _ in range(12)]
+    stuck = archive.path(sorted(calls)[8])
+    whole = stuck.read_bytes()
+    stuck.unlink()
+    os.mkfifo(stuck)  # whoever opens it waits
     ask = ("export", "--company=harbour_legal", str(out))
     command = [sys.executable, "-m", "tools", *ask]
     with subprocess.Popen(command, cwd=ROOT, env=ours.environment("all")) as process:
-        until(lambda: len(list(out.rglob("*.csrec"))) > 5)
+        until(lambda: (out / day / f"{stuck.stem}.part").exists())
         process.kill()
+    stuck.unlink()
+    stuck.write_bytes(whole)
     had = {path: path.stat().st_ino for path in out.rglob("*.csrec")}
-    assert 5 < len(had) < 60, "it was too fast to be killed"
+    assert len(had) == 8
     assert not (out / "manifest.json").exists()
-    assert "60 calls" in ours.tool(*ask)
+    assert "12 calls" in ours.tool(*ask)
     assert had.items() <= {path: path.stat().st_ino for path in out.rglob("*.csrec")}.items()
     assert not any(out.rglob("*.part"))
     opener = runpy.run_path(str(out / "decrypt.py"))
