@@ -126,6 +126,15 @@ def load_credential(name: str) -> bytes:
     return read_credential(Path(directory, name))
 
 
+def find_credential(name: str) -> bytes | None:
+    """Return the 32 bytes of a credential of this process; None where it has none of that name.
+
+    Raises ConfigError.
+    """
+    path = Path(os.environ.get("CREDENTIALS_DIRECTORY", ""), name)
+    return read_credential(path) if path.is_file() else None
+
+
 def credential_file(name: str) -> Path:
     """Return where a credential of this process is, for a program that reads it itself.
 

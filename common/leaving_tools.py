@@ -1,4 +1,4 @@
-"""The tools that lie beside exported recordings; the player is put together into one file."""
+"""What lies beside recordings that are taken along; the player is put together into one file."""
 
 import base64
 import hashlib
@@ -15,21 +15,26 @@ _POLICY = (
 
 
 def read(name: str) -> bytes:
-    """Return one of the tools."""
+    """Return one of the files."""
     return _player() if name == "player.html" else (ROOT / "leaving" / name).read_bytes()
 
 
-def _player() -> bytes:
-    parts, static = ROOT / "leaving" / "player", ROOT / "webui" / "static"
-    scripts = [(parts / f"{name}.js").read_text() for name in _SCRIPTS]
-    script = '"use strict";\n(() => {\n' + "\n".join(scripts) + "})();\n"
-    style = (static / "style.css").read_text()
+def look() -> dict[str, str]:
+    """Return the style of the web UI and its mark, as an address."""
+    static = ROOT / "webui" / "static"
     mark = base64.b64encode((static / "mark.svg").read_bytes()).decode()
-    filled = {
-        "policy": _POLICY.format(script=_hash(script), style=_hash(style)),
-        "mark": f"data:image/svg+xml;base64,{mark}", "style": style, "script": script,
-    }  # fmt: skip
-    page = (parts / "page.html").read_text()
+    return {
+        "mark": f"data:image/svg+xml;base64,{mark}",
+        "style": (static / "style.css").read_text(),
+    }
+
+
+def _player() -> bytes:
+    parts, filled = ROOT / "leaving" / "player", look()
+    scripts = [(parts / f"{name}.js").read_text() for name in _SCRIPTS]
+    filled["script"] = '"use strict";\n(() => {\n' + "\n".join(scripts) + "})();\n"
+    policy = _POLICY.format(script=_hash(filled["script"]), style=_hash(filled["style"]))
+    page = (parts / "page.html").read_text().replace("{{ policy }}", policy)
     for name, text in filled.items():
         page = page.replace("{{ " + name + " }}", text)
     return page.encode()

@@ -45,8 +45,12 @@ def check(bundle):
         )
         key = serialization.load_pem_public_key(pem)
         key.verify(signature, manifest)
+        form = serialization.PublicFormat.SubjectPublicKeyInfo
+        if key.public_bytes(serialization.Encoding.PEM, form) != pem:
+            raise ValueError
     except (OSError, ValueError, TypeError, AttributeError, InvalidSignature) as error:
-        raise Altered("manifest.json: missing, or not what was signed") from error
+        said = "manifest.json, manifest.sig or signer.pem: missing, or not what was signed"
+        raise Altered(said) from error
     raw = key.public_bytes(serialization.Encoding.Raw, serialization.PublicFormat.Raw)
     for name, digest in json.loads(manifest)["sha256"].items():
         if name != Path(name).name or not (bundle / name).is_file():

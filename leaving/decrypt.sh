@@ -11,7 +11,8 @@ sha256() { openssl dgst -sha256 -r "$1" | cut -c 1-64; }
 refuse() { echo "$1" >&2; exit 1; }
 
 openssl pkeyutl -verify -pubin -inkey signer.pem -rawin -in manifest.json \
-  -sigfile manifest.sig > /dev/null 2>&1 || refuse 'manifest.json: not what was signed'
+  -sigfile manifest.sig > /dev/null 2>&1 || refuse \
+  'manifest.json, manifest.sig or signer.pem: missing, or not what was signed'
 grep -q "\"calls.csv\": \"$(sha256 calls.csv)\"" manifest.json || refuse 'calls.csv: was altered'
 line=$(grep "^$id," calls.csv) || refuse "$id: not in calls.csv"
 cell() { printf %s "$line" | head -n 1 | cut -d, -f "$1"; }

@@ -33,9 +33,11 @@ from common.messages import PollerPollNow
 from common.pbx_registry import NewPbx
 from tools.console import Settings
 from tools.console import database as _database
+from tools.evidence import evidence
 from tools.export import export
 from tools.export_keys import export_keys
 from tools.restore import Restore
+from tools.verify_evidence import verify_evidence
 
 ACCOUNTS = ("sysadmin", "admin")
 
@@ -258,5 +260,7 @@ def activate(code: str) -> None:
     click.echo(answer.answer)
 
 
+cli.add_command(evidence)
 cli.add_command(export)
 cli.add_command(export_keys)
+cli.add_command(verify_evidence)

@@ -59,6 +59,7 @@ WORDS = {
     "purge.run": "asked for housekeeping",
     "recording.damaged": "found a damaged recording",
     "recording.download": "downloaded a recording",
+    "recording.evidence": "took a recording as evidence",
     "recording.play": "played a recording",
     "recording.refetched": "replaced a recording that the PBX had changed",
     "recording.repaired": "had a recording repaired",

@@ -34,6 +34,7 @@ class Shared:
     database: Database
     store: Store
     keys: KeyRing
+    signing: bytes | None = None  # with it evidence is signed; None: there is none
 
     @property
     def zone(self) -> tzinfo | None:

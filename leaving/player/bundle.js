@@ -37,7 +37,7 @@ class Bundle {
     } catch (error) {
       if (error.name === "NotSupportedError") throw new Error("This browser is too old to check the signature. Update it.");
     }
-    if (!good) throw new Altered("manifest.json: is not what was signed");
+    if (!good) throw new Altered("manifest.json, manifest.sig or signer.pem: not what was signed");
     this.manifest = JSON.parse(new TextDecoder().decode(text));
     this.signer = hex(new Uint8Array(await crypto.subtle.digest("SHA-256", der.subarray(-32))));
   }

@@ -182,7 +182,7 @@ function fromAddress() {
   current = null;
   complain();
   find("call").hidden = !call;
-  find("searching").hidden = find("list").hidden = Boolean(call);
+  find("searching").hidden = find("list").hidden = find("title").hidden = Boolean(call);
   document.title = call ? `${call.caller} to ${call.callee} · CallStash` : "Recordings · CallStash";
   if (call) show({ call });
 }

@@ -258,7 +258,10 @@ def test_a_thousand_altered_exports_are_all_refused_with_the_file_named(
                 pass
 
     open_all()
-    names = ["calls.csv", "manifest.json", "decrypt.py", "decrypt.sh", *(c["file"] for c in calls)]
+    names = [
+        *("calls.csv", "manifest.json", "manifest.sig", "signer.pem", "player.html", "decrypt.py"),
+        *("decrypt.sh", *(call["file"] for call in calls)),
+    ]
     random = Random(9)
     for _ in range(1000):
         name = random.choice(names)

@@ -17,6 +17,7 @@ from common.store import Store
 from daemons.archiver.audio import Scanner
 
 MASTER, MASTER_PUBLIC = seal.generate()
+SIGNING = os.urandom(32)
 COMPANY_UID = UUID("6f1f4f0e-54a3-4c0c-9c51-3a0d5f6f0d11")
 
 
@@ -24,6 +25,13 @@ COMPANY_UID = UUID("6f1f4f0e-54a3-4c0c-9c51-3a0d5f6f0d11")
 def company_key(uid: UUID = COMPANY_UID) -> keys.CompanyKey:
     """Return a key pair; making one takes long, so all tests share it."""
     return keys.generate_company_key(uid, 1, MASTER_PUBLIC)
+
+
+def signs(db: Connection, secret: bytes) -> None:
+    """Write down with which key the box signs."""
+    db.execute(
+        "INSERT INTO signing_key (public_key) VALUES (%s)", [keys.signing_public_key(secret)]
+    )
 
 
 def ulaw_wav(samples: bytes, rate: int = 8000) -> tuple[bytes, int]:

@@ -1,13 +1,12 @@
 """An export of the archive of a test, made as `callstash export` makes it, and its key."""
 
-import os
 from dataclasses import dataclass
 from pathlib import Path
 
 from common import keys, pkcs8
 from common.leaving import Signer, Wanted
 from common.queries import leaving
-from tests.web.building import COMPANY_UID, MASTER, Archive, company_key
+from tests.web.building import COMPANY_UID, MASTER, SIGNING, Archive, company_key, signs
 from tools.exporting import Encrypted, Export
 
 PASSPHRASE = "pêche melba 7"
@@ -28,12 +27,10 @@ class Bundle:
 
 def export(archive: Archive, company: int, directory: Path) -> Bundle:
     """Export all calls of a company."""
-    secret = os.urandom(32)
-    public = keys.signing_public_key(secret)
-    archive.db.execute("INSERT INTO signing_key (public_key) VALUES (%s)", [public])
+    signs(archive.db, SIGNING)
     whose = leaving.company_of(archive.db, company)
     made = Export(archive.db, whose, Wanted(), directory / "out", Encrypted(archive.store))
-    made.run(Signer(secret, public), lambda _: None)
+    made.run(Signer(SIGNING, leaving.signing_key(archive.db)), lambda _: None)
     one = company_key(COMPANY_UID)
     private = keys.open_company_key(MASTER, one.private_sealed, COMPANY_UID, one.kid, one.version)
     key = directory / "harbour.private.key"

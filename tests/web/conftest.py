@@ -17,7 +17,7 @@ from common.store import Store
 from daemons.notifier.alerts import Alerts
 from tests.quiet import Quiet
 from tests.web.browser import Browser
-from tests.web.building import MASTER, Archive
+from tests.web.building import MASTER, SIGNING, Archive, signs
 from tests.web.serving import serving
 from tests.web.world import World
 from webui import create_app
@@ -62,10 +62,11 @@ def licence(db: Connection) -> None:
 
 
 @pytest.fixture
-def app(dsn: str, archive: Archive, licence: None) -> Iterator[Flask]:
+def app(dsn: str, archive: Archive, licence: None, db: Connection) -> Iterator[Flask]:
     """The application."""
+    signs(db, SIGNING)
     settings = Settings(dsn, "amqp://127.0.0.1:1", archive.store.root, timezone="Europe/London")
-    app = create_app(settings, MASTER)
+    app = create_app(settings, MASTER, SIGNING)
     yield app
     app.extensions["callstash"].database.close()
 

@@ -76,11 +76,11 @@ class Listen:
 
 
 def listens(db: Connection, recording_id: UUID, limit: int) -> list[Listen]:
-    """Return who played and downloaded a recording, the last first."""
+    """Return who played a recording and took it along, the last first."""
     query = (
         "SELECT a.at, a.actor, a.action, l.recipient FROM audit a LEFT JOIN link l"
         " ON a.actor = 'link:' || l.id WHERE a.subject = %s"
-        " AND a.action IN ('recording.play', 'recording.download')"
+        " AND a.action IN ('recording.play', 'recording.download', 'recording.evidence')"
         " ORDER BY a.at DESC, a.id DESC LIMIT %s"
     )
     return rows(db, Listen, query, [f"recording:{recording_id}", limit])

@@ -9,7 +9,7 @@ from webui import auth
 from webui.forms import Form
 from webui.policy import Policy, requires
 from webui.queries import holds, inspections, links, notes, recordings, search
-from webui.settings import connection
+from webui.settings import connection, shared
 from webui.views.search import read
 
 routes = Blueprint("recording", __name__)
@@ -46,6 +46,7 @@ def show(recording_id: UUID, note: Form) -> str:
         note=note,
         sees=sees,
         shares=hears and links.may_be_sent(db),
+        signs=hears and shared().signing is not None,
         older=older,
         newer=newer,
         asked=asked.asked,
