@@ -4,12 +4,15 @@ import os
 import subprocess
 import sys
 from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 from devtools import setup
 
 ROOT = setup.ROOT
 CODE = ["common", "daemons", "devtools", "simulators", "tests", "tools", "webui", "bench"]
+LONGEST = ["service", "web", "drill", "unit"]  # directories of tests
+ON_NEWEST = ["service", "unit"]
 
 
 def main() -> int:
@@ -37,24 +40,33 @@ def test(arguments: list[str]) -> int:
     python = setup.prepare("run", "test")
     if arguments:
         return _become(python, "pytest", *arguments)
-    return _lint(python) or _both_legs(python, setup.prepare_newest())
+    return _lint(python) or _all_tests(python, setup.prepare_newest())
 
 
-def _both_legs(python: Path, newest: Path) -> int:
-    """Run all tests, and on the second core those on the newest packages; both must pass."""
-    log = ROOT / "var" / "newest.log"
-    options = ("-o", "cache_dir=var/pytest-newest", "tests/unit", "tests/service")
-    with log.open("w") as output:
-        second = subprocess.Popen(
-            [newest, "-m", "pytest", *options], stdout=output, stderr=subprocess.STDOUT
-        )
-        try:
-            first = _run("all tests, Debian's Python packages", python, "pytest")
-        finally:
-            print("=== unit and service tests, newest Python packages", flush=True)
-            status = second.wait()
-    print(log.read_text(), flush=True)
-    return first or status
+def _all_tests(debian: Path, newest: Path) -> int:
+    """Run each directory of tests, two at a time, the longest first; all must pass.
+
+    Unit and service tests run on Debian's Python packages and on the newest.
+    """
+    names = {path.parent.name for path in (ROOT / "tests").glob("*/test_*.py")}
+    order = [*(name for name in LONGEST if name in names), *sorted(names - set(LONGEST))]
+    jobs = [(f"{name} tests, Debian's Python packages", debian, name) for name in order]
+    jobs[2:2] = [(f"{name} tests, newest Python packages", newest, name) for name in ON_NEWEST]
+    with ThreadPoolExecutor(max_workers=2) as pool:
+        failed = [what for what, status in pool.map(lambda job: _job(*job), jobs) if status]
+    for what in failed:
+        print(f"FAILED: {what}", flush=True)
+    return 1 if failed else 0
+
+
+def _job(what: str, python: Path, name: str) -> tuple[str, int]:
+    cache = f"cache_dir=var/pytest/{python.parent.parent.name}-{name}"
+    command = [str(python), "-m", "pytest", "--durations=10", "-o", cache, f"tests/{name}"]
+    done = subprocess.run(
+        command, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True, check=False
+    )
+    print(f"=== {what}\n{done.stdout}", flush=True)
+    return what, done.returncode
 
 
 def check(_arguments: list[str]) -> int:

@@ -11,10 +11,11 @@ import os
 from collections.abc import Callable
 from contextlib import suppress
 from datetime import datetime, time
+from itertools import groupby
 from uuid import UUID
 from zoneinfo import ZoneInfo
 
-from common import commands, expiry
+from common import commands, expiry, files
 from common.daemon import Life
 from common.db import Connection
 from common.store import Fence, Store
@@ -48,10 +49,7 @@ class Purge:
         self._after: tuple[datetime, UUID] | None = None
 
     def turn(self, life: Life) -> bool:
-        """Remove files, delete a batch, or begin; say whether there is more to do."""
-        if self._remove_files():
-            life.doing("removing files of deleted recordings")
-            return True
+        """Delete a batch, begin, or remove files; say whether there is more to do."""
         asked = [c for c in commands.waiting(self._db, "housekeeper") if c.kind == COMMAND]
         run = purges.running(self._db)
         if run is None and (asked or self._is_due()):
@@ -63,7 +61,7 @@ class Purge:
         for command in asked:
             commands.answer(self._db, command.id, True, "Housekeeping is running already.")
         if run is None:
-            return False
+            return self._remove_files(life)
         life.doing("deleting what has expired")
         self._delete(run)
         return True
@@ -134,7 +132,10 @@ class Purge:
             if one.generation is not None
         ]
         reason = "company" if company.is_deleted else "retention"
-        purges.delete(self._db, run.id, company, reason, doomed, names)
+        old = self._files()
+        with self._db.pipeline():  # the database deletes these rows while we remove older files
+            purges.delete(self._db, run.id, company, reason, doomed, names)
+            self._remove(old)
         return True
 
     def _end_company(self, run: Run, company: Company) -> None:
@@ -152,18 +153,22 @@ class Purge:
         self._left = None
         log.info("housekeeping is finished", extra={"calls": calls, "bytes": size})
 
-    def _remove_files(self) -> bool:
-        if not self._is_there():
-            return False
+    def _remove_files(self, life: Life) -> bool:
         with self._db.transaction():
-            paths = purges.files(self._db, BATCH)
-            directories = set()
-            for name in paths:  # strings: a hundred thousand Paths take as long as the rest
-                with suppress(FileNotFoundError):
-                    os.unlink(f"{self._store.root}/{name}")  # noqa: PTH108
-                directories.add(name.rpartition("/")[0])
-            for directory in directories:
-                if (self._store.root / directory).is_dir():
-                    self._store.sync(self._store.root / directory)
-            purges.removed(self._db, paths)
-        return bool(paths)
+            old = self._files()
+            if old:
+                life.doing("removing files of deleted recordings")
+                self._remove(old)
+        return bool(old)
+
+    def _files(self) -> list[str]:
+        return purges.files(self._db, BATCH) if self._is_there() else []
+
+    def _remove(self, names: list[str]) -> None:
+        for directory, group in groupby(names, key=lambda name: name.rpartition("/")[0]):
+            with suppress(FileNotFoundError), files.directory(self._store.root / directory) as at:
+                for name in group:
+                    with suppress(FileNotFoundError):
+                        os.unlink(name.rpartition("/")[2], dir_fd=at)  # noqa: PTH108
+                os.fsync(at)
+        purges.removed(self._db, names)

@@ -170,7 +170,7 @@ def test_when_anything_is_killed_at_any_time_then_the_books_balance(
         drill.ask_for_a_poll()
         offered = pbx.control("offered")["calls"]
 
-        def settled() -> bool:
+        def settled() -> bool:  # and no poll begins any more, which stopping would cut off
             ours.tend()
             try:
                 with ours.connect() as connection:
@@ -178,7 +178,12 @@ def test_when_anything_is_killed_at_any_time_then_the_books_balance(
                         "SELECT (SELECT count(*) FROM recording_audio) = %s"
                         " AND NOT EXISTS (SELECT FROM recording WHERE next_try_at IS NOT NULL)"
                         " AND NOT EXISTS (SELECT FROM poll WHERE finished_at IS NULL)"
-                        " AND NOT EXISTS (SELECT FROM outbox WHERE sent_at IS NULL)",
+                        " AND NOT EXISTS (SELECT FROM outbox WHERE sent_at IS NULL)"
+                        " AND EXISTS (SELECT FROM inbox WHERE consumer = 'poller' AND message_id ="
+                        " (SELECT id FROM outbox WHERE topic = 'poller.poll_now.v1'"
+                        " ORDER BY created_at DESC LIMIT 1))"
+                        " AND NOT EXISTS (SELECT FROM poll_schedule WHERE requested_at IS NOT NULL"
+                        " OR next_poll_at < now() + interval '1 minute')",
                         [len(offered)],
                     ).fetchone()
             except psycopg.OperationalError:

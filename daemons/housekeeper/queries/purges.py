@@ -139,44 +139,42 @@ def lock(db: Connection, recordings: Sequence[UUID]) -> list[Doomed]:
         ).fetchall()
 
 
+_DELETE = (  # one statement: what refers to a row goes with it, and the keys are checked at its end
+    "WITH visits AS (DELETE FROM link_visit v USING link l WHERE l.id = v.link_id"
+    " AND l.recording_id = ANY(%(ids)s::uuid[])),"
+    " links AS (DELETE FROM link WHERE recording_id = ANY(%(ids)s::uuid[])),"
+    " notes AS (DELETE FROM call_note WHERE recording_id = ANY(%(ids)s::uuid[])),"
+    " owners AS (DELETE FROM recording_owner WHERE recording_id = ANY(%(ids)s::uuid[])),"
+    " due AS (DELETE FROM ownership_due WHERE recording_id = ANY(%(ids)s::uuid[])),"
+    " audio AS (DELETE FROM recording_audio WHERE recording_id = ANY(%(ids)s::uuid[])),"
+    " recordings AS (DELETE FROM recording WHERE id = ANY(%(ids)s::uuid[])),"
+    " stones AS (INSERT INTO tombstone (recording_id, company_id, purge_id, reason, asked_by)"
+    " SELECT unnest(%(ids)s::uuid[]), %(company)s, %(run)s, %(reason)s, %(asked_by)s),"
+    " names AS (INSERT INTO unlink_pending (path) SELECT unnest(%(paths)s::text[])"
+    " ON CONFLICT DO NOTHING),"
+    " totals AS (INSERT INTO company_usage AS u (company_id, instance, calls, bytes)"
+    " VALUES (%(company)s, 0, -%(stored)s::bigint, -%(size)s::bigint)"
+    " ON CONFLICT (company_id, instance) DO UPDATE SET calls = u.calls + excluded.calls,"
+    " bytes = u.bytes + excluded.bytes)"
+    " UPDATE purge SET deleted_calls = deleted_calls + cardinality(%(ids)s::uuid[]),"
+    " deleted_bytes = deleted_bytes + %(size)s::bigint WHERE id = %(run)s"
+)
+
+
 def delete(
     db: Connection, run: int, of: Company, reason: str, doomed: Sequence[Doomed],
     paths: Sequence[str],
 ) -> None:  # fmt: skip
     """Delete recordings with all that is known of them and their keys; their files go later."""
-    ids = [one.id for one in doomed]
-    for query in (
-        "DELETE FROM link_visit v USING link l WHERE l.id = v.link_id AND l.recording_id = ANY(%s)",
-        "DELETE FROM link WHERE recording_id = ANY(%s)",
-        "DELETE FROM call_note WHERE recording_id = ANY(%s)",
-        "DELETE FROM recording_owner WHERE recording_id = ANY(%s)",
-        "DELETE FROM ownership_due WHERE recording_id = ANY(%s)",
-        "DELETE FROM recording_audio WHERE recording_id = ANY(%s)",
-        "DELETE FROM recording WHERE id = ANY(%s)",
-    ):
-        db.execute(query, [ids])
-    db.execute(
-        "INSERT INTO tombstone (recording_id, company_id, purge_id, reason, asked_by)"
-        " SELECT unnest(%s::uuid[]), %s, %s, %s, %s",
-        [ids, of.id, run, reason, of.asked_by if reason == "company" else "housekeeper"],
-    )
-    db.execute(
-        "INSERT INTO unlink_pending (path) SELECT unnest(%s::text[]) ON CONFLICT DO NOTHING",
-        [list(paths)],
-    )
     stored = sum(one.generation is not None for one in doomed)
-    size = sum(one.bytes for one in doomed)
     db.execute(
-        "INSERT INTO company_usage AS u (company_id, instance, calls, bytes) VALUES (%s, 0, %s, %s)"
-        " ON CONFLICT (company_id, instance) DO UPDATE SET calls = u.calls + excluded.calls,"
-        " bytes = u.bytes + excluded.bytes",
-        [of.id, -stored, -size],
-    )
-    db.execute(
-        "UPDATE purge SET deleted_calls = deleted_calls + %s, deleted_bytes = deleted_bytes + %s"
-        " WHERE id = %s",
-        [len(ids), size, run],
-    )
+        _DELETE,
+        {
+            "ids": [one.id for one in doomed], "paths": list(paths), "company": of.id, "run": run,
+            "reason": reason, "stored": stored, "size": sum(one.bytes for one in doomed),
+            "asked_by": of.asked_by if reason == "company" else "housekeeper",
+        },
+    )  # fmt: skip
 
 
 def of_company(
