@@ -36,7 +36,9 @@ from tools.console import database as _database
 from tools.evidence import evidence
 from tools.export import export
 from tools.export_keys import export_keys
+from tools.kit import check_kit
 from tools.restore import Restore
+from tools.rotate import finish, rewrap, rotate_key, rotate_master
 from tools.verify_evidence import verify_evidence
 
 ACCOUNTS = ("sysadmin", "admin")
@@ -74,6 +76,7 @@ def migrate() -> None:
 def init(credentials: Path) -> None:
     """Make the keys (master, PBX tokens, mail, backup) and the accounts, where they are missing."""
     with _database() as connection:
+        finish(connection, credentials)  # a change of the master key that was cut off
         for name in ("master", "pbx", "mail", "backup"):
             with connection.transaction():
                 connection.execute("LOCK TABLE sealing_key IN EXCLUSIVE MODE")
@@ -260,7 +263,11 @@ def activate(code: str) -> None:
     click.echo(answer.answer)
 
 
+cli.add_command(check_kit)
 cli.add_command(evidence)
 cli.add_command(export)
 cli.add_command(export_keys)
+cli.add_command(rewrap)
+cli.add_command(rotate_key)
+cli.add_command(rotate_master)
 cli.add_command(verify_evidence)

@@ -22,7 +22,7 @@ COMPANY_UID = UUID("6f1f4f0e-54a3-4c0c-9c51-3a0d5f6f0d11")
 
 
 @cache
-def company_key(uid: UUID = COMPANY_UID) -> keys.CompanyKey:
+def company_key(uid: UUID = COMPANY_UID) -> keys.OwnKey:
     """Return a key pair; making one takes long, so all tests share it."""
     return keys.generate_company_key(uid, 1, MASTER_PUBLIC)
 
