@@ -22,6 +22,7 @@ from webui.views import (
     company,
     company_settings,
     completeness,
+    destruction,
     evidence,
     holds,
     home,
@@ -86,7 +87,7 @@ def create_app(
         assets, login, home, pbx, pbx_add, pbx_settings, companies, company, company_settings,
         recording, media, account, administrators, audit, licence, mail, holds, retention,
         system, search, notes, links, listen, housekeeping, alerts,
-        completeness, webhooks, backup, evidence,
+        completeness, webhooks, backup, evidence, destruction,
     )  # fmt: skip
     for routes in dict.fromkeys(views.routes for views in blueprints):
         app.register_blueprint(routes)

@@ -1941,9 +1941,13 @@ GRANT SELECT(version) ON TABLE public.company_key TO callstash_poller;
 
 GRANT SELECT(version) ON TABLE public.company_key TO callstash_archiver;
 
+GRANT SELECT(version) ON TABLE public.company_key TO callstash_housekeeper;
+
 GRANT SELECT(kid) ON TABLE public.company_key TO callstash_poller;
 
 GRANT SELECT(kid) ON TABLE public.company_key TO callstash_archiver;
+
+GRANT SELECT(kid) ON TABLE public.company_key TO callstash_housekeeper;
 
 GRANT SELECT(public_key) ON TABLE public.company_key TO callstash_poller;
 
@@ -2102,6 +2106,8 @@ GRANT SELECT(name) ON TABLE public.pbx TO callstash_housekeeper;
 GRANT SELECT(name) ON TABLE public.pbx TO callstash_notifier;
 
 GRANT SELECT(url) ON TABLE public.pbx TO callstash_web;
+
+GRANT SELECT(url) ON TABLE public.pbx TO callstash_housekeeper;
 
 GRANT SELECT(certificate) ON TABLE public.pbx TO callstash_web;
 

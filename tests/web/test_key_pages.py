@@ -1,10 +1,17 @@
 """What the web UI says where it can't hear, while keys are replaced, and of the recovery kit."""
 
+import io
+import json
+import subprocess
+import zipfile
+from pathlib import Path
+
 from common import keys
 from common.db import Connection
 from tests.web.browser import Browser
 from tests.web.building import Archive
 from tests.web.test_pages import words
+from tests.web.world import World
 
 
 def test_a_call_that_only_its_company_can_open_is_shown_and_not_offered(
@@ -58,3 +65,28 @@ def test_the_first_page_asks_for_the_recovery_kit_until_it_was_shown(
     assert asks not in sysadmin.get("/").text
     db.execute("UPDATE sealing_key SET public_key = sha256('another') WHERE name = 'master'")
     assert asks in sysadmin.get("/").text
+
+
+def test_the_certificate_of_destruction_is_found_and_verified(
+    sysadmin: Browser, world: World, db: Connection, tmp_path: Path
+) -> None:
+    address = f"/destroyed/{world.known['deed_id']}"
+    assert f'href="{address}"' in sysadmin.get("/audit").text
+    page = sysadmin.get(address)
+    assert "Gone &amp; Sons" in page.text
+    text = words(page.text)
+    assert "Recordings 1,234" in text and "0123456789abcdef" in text
+    assert "at the latest on" in text
+    answer = sysadmin.get(f"{address}/certificate.zip")
+    with zipfile.ZipFile(io.BytesIO(answer.data)) as archive:
+        archive.extractall(tmp_path / "certificate")
+    (made,) = (tmp_path / "certificate").iterdir()
+    said = json.loads((made / "certificate.json").read_bytes())
+    assert (said["recordings"], said["key_ids"]) == (1234, ["0123456789abcdef"])
+    verify = page.text[page.text.index("openssl pkeyutl") :].partition("<")[0].split()
+    assert subprocess.run(verify, cwd=made, check=False).returncode == 0
+    (made / "certificate.json").write_bytes(b"{}")
+    assert subprocess.run(verify, cwd=made, check=False).returncode != 0
+    other = db.execute("SELECT min(id) FROM audit WHERE action <> 'company.deleted'").fetchone()
+    assert other is not None
+    assert sysadmin.get(f"/destroyed/{other[0]}").status_code == 404

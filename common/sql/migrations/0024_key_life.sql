@@ -18,3 +18,7 @@ CREATE TABLE recovery_kit (
 );
 COMMENT ON TABLE recovery_kit IS 'When somebody last showed the recovery kit, and of which master key. Owner: callstash check-kit.';
 GRANT SELECT ON recovery_kit TO callstash_web, callstash_notifier;
+
+-- What the housekeeper writes into a certificate of destruction.
+GRANT SELECT (url) ON pbx TO callstash_housekeeper;
+GRANT SELECT (version, kid) ON company_key TO callstash_housekeeper;
