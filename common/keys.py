@@ -24,6 +24,7 @@ from cryptography.hazmat.primitives.serialization import (
     PublicFormat,
     load_der_private_key,
     load_der_public_key,
+    load_pem_public_key,
     load_ssh_private_key,
 )
 
@@ -36,11 +37,17 @@ _OAEP = padding.OAEP(padding.MGF1(SHA256()), SHA256(), None)  # RFC 8017, 7.1
 
 @dataclass(frozen=True)
 class CompanyKey:
-    """A company's key pair: `public_key` is SubjectPublicKeyInfo in DER."""
+    """A company's public key: SubjectPublicKeyInfo in DER. The company has the private half."""
 
     version: int
     kid: str
     public_key: bytes
+
+
+@dataclass(frozen=True)
+class OwnKey(CompanyKey):
+    """A company's key pair, of which this box has the private half too."""
+
     private_sealed: bytes
 
 
@@ -57,15 +64,40 @@ def _spki(private: rsa.RSAPrivateKey) -> bytes:
     return private.public_key().public_bytes(Encoding.DER, PublicFormat.SubjectPublicKeyInfo)
 
 
-def generate_company_key(company: UUID, version: int, master_public: bytes) -> CompanyKey:
+def generate_company_key(company: UUID, version: int, master_public: bytes) -> OwnKey:
     """Make a key pair and seal its private half to the master key."""
     private = rsa.generate_private_key(public_exponent=65537, key_size=BITS)
     public = _spki(private)
     pkcs8 = private.private_bytes(Encoding.DER, PrivateFormat.PKCS8, NoEncryption())
     kid = key_id(public)
-    return CompanyKey(
+    return OwnKey(
         version, kid, public, seal.seal(master_public, pkcs8, _context(company, kid, version))
     )
+
+
+def reseal_company_key(
+    master_private: bytes, master_public: bytes, private_sealed: bytes, company: UUID, kid: str,
+    version: int,
+) -> bytes:  # fmt: skip
+    """Seal a company's private key to another master key. Raises KeyUnavailable."""
+    context = _context(company, kid, version)
+    return seal.seal(master_public, seal.unseal(master_private, private_sealed, context), context)
+
+
+def brought_key(version: int, pem: bytes) -> CompanyKey:
+    """Return the key of a company that keeps the private half to itself. Raises ConfigError."""
+    if b"PRIVATE KEY" in pem:
+        raise ConfigError("this is a private key: keep it, and give the public key that belongs")
+    try:
+        key = load_pem_public_key(pem)
+    except (ValueError, UnsupportedAlgorithm) as error:
+        raise ConfigError(
+            "this is no public key in PEM: 'openssl pkey -in private.pem -pubout' writes one"
+        ) from error
+    if not isinstance(key, rsa.RSAPublicKey) or key.key_size < BITS:
+        raise ConfigError(f"this is not an RSA key of {BITS} bits or more")
+    public = key.public_bytes(Encoding.DER, PublicFormat.SubjectPublicKeyInfo)
+    return CompanyKey(version, key_id(public), public)
 
 
 def open_company_key(
@@ -126,6 +158,15 @@ def load_credential(name: str) -> bytes:
     return read_credential(Path(directory, name))
 
 
+def find_credential(name: str) -> bytes | None:
+    """Return the 32 bytes of a credential of this process; None where it has none of that name.
+
+    Raises ConfigError.
+    """
+    path = Path(os.environ.get("CREDENTIALS_DIRECTORY", ""), name)
+    return read_credential(path) if path.is_file() else None
+
+
 def credential_file(name: str) -> Path:
     """Return where a credential of this process is, for a program that reads it itself.
 
@@ -154,6 +195,12 @@ def ssh_public_key(secret: bytes) -> str:
         return public.public_bytes(Encoding.OpenSSH, PublicFormat.OpenSSH).decode()
     except (ValueError, UnsupportedAlgorithm) as error:
         raise KeyUnavailable("the ssh key can't be read") from error
+
+
+def signing_public_key(secret: bytes) -> bytes:
+    """Return the public half, 32 bytes, of the key with which the box signs."""
+    public = Ed25519PrivateKey.from_private_bytes(secret).public_key()
+    return public.public_bytes(Encoding.Raw, PublicFormat.Raw)
 
 
 def read_credential(path: Path) -> bytes:

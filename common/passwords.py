@@ -75,6 +75,11 @@ def encoded(secret: str) -> str:
     return hashed
 
 
+def factor(account: str) -> bytes:
+    """Return what the secret of an account's second factor is bound to."""
+    return f"totp\0{account}".encode()
+
+
 def set_password(db: Connection, name: str, password: str) -> None:
     """Give an administrator a password and end that account's sessions. Raises WeakPassword."""
     check(password)

@@ -27,7 +27,7 @@ CREDENTIALS: dict[str, tuple[str, ...]] = {
     "notifier": ("mail.key",),
     "raidmon": (),
     "backupd": ("backup.key", "backup_ssh"),
-    "web": ("master.key",),
+    "web": ("master.key", "sign.key"),
 }
 CONFIG = """\
 [common]

@@ -3,10 +3,10 @@
 They run as the owner of the database (root on an appliance), never as a daemon.
 """
 
+import hashlib
 import os
 import socket
 import sys
-from dataclasses import dataclass
 from datetime import time
 from pathlib import Path
 
@@ -31,23 +31,17 @@ from common import (
 from common.errors import CallStashError, ConfigError
 from common.messages import PollerPollNow
 from common.pbx_registry import NewPbx
+from tools.console import Settings
+from tools.console import database as _database
+from tools.evidence import evidence
+from tools.export import export
+from tools.export_keys import export_keys
+from tools.kit import check_kit
 from tools.restore import Restore
+from tools.rotate import finish, rewrap, rotate_key, rotate_master
+from tools.verify_evidence import verify_evidence
 
 ACCOUNTS = ("sysadmin", "admin")
-
-
-@dataclass(frozen=True)
-class Settings:
-    """The tools' part of callstash.toml: [tools] may name another owner of the database."""
-
-    database: str
-    archive: Path
-    owner: str = "callstash"
-
-
-def _database() -> db.Connection:
-    settings = config.load("tools", Settings)
-    return psycopg.connect(settings.database, user=settings.owner, autocommit=True)
 
 
 class _Group(click.Group):
@@ -82,6 +76,7 @@ def migrate() -> None:
 def init(credentials: Path) -> None:
     """Make the keys (master, PBX tokens, mail, backup) and the accounts, where they are missing."""
     with _database() as connection:
+        finish(connection, credentials)  # a change of the master key that was cut off
         for name in ("master", "pbx", "mail", "backup"):
             with connection.transaction():
                 connection.execute("LOCK TABLE sealing_key IN EXCLUSIVE MODE")
@@ -102,6 +97,7 @@ def init(credentials: Path) -> None:
                         "INSERT INTO sealing_key (name, public_key) VALUES (%s, %s)", [name, public]
                     )
         _ssh_key(connection, credentials / "backup_ssh")
+        _signing_key(connection, credentials / "sign.key")
         _seal_credentials(connection, credentials)
         for account in ACCOUNTS:
             if passwords.set_factory(connection, account, only_if_missing=True):
@@ -124,10 +120,26 @@ def _ssh_key(connection: db.Connection, file: Path) -> None:
     )
 
 
+def _signing_key(connection: db.Connection, file: Path) -> None:
+    """Make the key with which the box signs exports, where it is missing."""
+    known = connection.execute("SELECT public_key FROM signing_key").fetchone()
+    if not known and not file.exists():
+        keys.write_credential(file.parent, file.name, os.urandom(32))
+        click.echo(f"made {file}")
+    if not file.exists():
+        raise ConfigError(f"{file} is missing: restore it from the recovery kit")
+    public = keys.signing_public_key(keys.read_credential(file))
+    if known and bytes(known[0]) != public:
+        raise ConfigError(f"{file} is the key of another CallStash")
+    if not known:
+        connection.execute("INSERT INTO signing_key (public_key) VALUES (%s)", [public])
+        click.echo(f"exports are signed with key {hashlib.sha256(public).hexdigest()}")
+
+
 def _seal_credentials(connection: db.Connection, credentials: Path) -> None:
     """Keep the daemons' keys in the database, sealed to the master key, for a restore."""
     master = seal.public_key(keys.read_credential(credentials / "master.key"))
-    for name in ("pbx.key", "mail.key", "backup.key", "backup_ssh"):
+    for name in ("pbx.key", "mail.key", "backup.key", "backup_ssh", "sign.key"):
         sealed = seal.seal(master, (credentials / name).read_bytes(), backup.credential(name))
         connection.execute(
             "INSERT INTO sealed_credential VALUES (%s, %s) ON CONFLICT DO NOTHING", [name, sealed]
@@ -249,3 +261,13 @@ def activate(code: str) -> None:
     if not answer.succeeded:
         raise licence.LicenceRefused(answer.answer)
     click.echo(answer.answer)
+
+
+cli.add_command(check_kit)
+cli.add_command(evidence)
+cli.add_command(export)
+cli.add_command(export_keys)
+cli.add_command(rewrap)
+cli.add_command(rotate_key)
+cli.add_command(rotate_master)
+cli.add_command(verify_evidence)

@@ -7,10 +7,10 @@ commands in the outbox.
 from flask import Flask, Response, g
 
 from common import config, db, journal, keys
+from common.playback import KeyRing
 from common.store import Store
 from webui import assets, auth, errors, menu, policy, warnings, words
 from webui.database import Database
-from webui.playback import KeyRing
 from webui.settings import Settings, Shared
 from webui.views import (
     account,
@@ -22,6 +22,8 @@ from webui.views import (
     company,
     company_settings,
     completeness,
+    destruction,
+    evidence,
     holds,
     home,
     housekeeping,
@@ -56,7 +58,11 @@ HEADERS = {
 }
 
 
-def create_app(settings: Settings | None = None, master_key: bytes | None = None) -> Flask:
+def create_app(
+    settings: Settings | None = None,
+    master_key: bytes | None = None,
+    sign_key: bytes | None = None,
+) -> Flask:
     """Return the application; without arguments configured by callstash.toml, as a process.
 
     Raises ConfigError, and RuntimeError where a route names no policy.
@@ -75,12 +81,13 @@ def create_app(settings: Settings | None = None, master_key: bytes | None = None
         Database(settings.database),
         Store(settings.archive),
         KeyRing(master_key or keys.load_credential("master.key")),
+        sign_key or keys.find_credential("sign.key"),
     )
     blueprints = (
         assets, login, home, pbx, pbx_add, pbx_settings, companies, company, company_settings,
         recording, media, account, administrators, audit, licence, mail, holds, retention,
         system, search, notes, links, listen, housekeeping, alerts,
-        completeness, webhooks, backup,
+        completeness, webhooks, backup, evidence, destruction,
     )  # fmt: skip
     for routes in dict.fromkeys(views.routes for views in blueprints):
         app.register_blueprint(routes)

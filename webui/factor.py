@@ -10,15 +10,12 @@ import segno
 from cryptography.hazmat.primitives.hashes import SHA1
 from cryptography.hazmat.primitives.twofactor.totp import TOTP
 
+from common import passwords
 from common.db import Connection
-from webui.playback import KeyRing
+from common.playback import KeyRing
 from webui.queries import accounts
 
 SECONDS, DIGITS, BYTES = 30, 6, 20  # what authenticator apps expect
-
-
-def _context(account: str) -> bytes:
-    return f"totp\0{account}".encode()
 
 
 def generate() -> str:
@@ -58,7 +55,7 @@ def matching_step(secret: bytes, code: str, now: float) -> int | None:
 
 def switch_on(db: Connection, ring: KeyRing, account: str, secret: bytes, step: int) -> None:
     """Have logins of an account ask for a code from now on."""
-    accounts.set_factor(db, account, ring.seal(secret, _context(account)), step)
+    accounts.set_factor(db, account, ring.seal(secret, passwords.factor(account)), step)
 
 
 def accept(db: Connection, ring: KeyRing, account: str, code: str, now: float) -> bool:
@@ -66,5 +63,5 @@ def accept(db: Connection, ring: KeyRing, account: str, code: str, now: float) -
     sealed = accounts.factor(db, account)
     if sealed is None:
         return False
-    step = matching_step(ring.unseal(sealed, _context(account)), code, now)
+    step = matching_step(ring.unseal(sealed, passwords.factor(account)), code, now)
     return step is not None and accounts.use_step(db, account, step)

@@ -8,9 +8,9 @@ from zoneinfo import ZoneInfo
 from flask import current_app, g
 
 from common.db import Connection
+from common.playback import KeyRing
 from common.store import Store
 from webui.database import Database
-from webui.playback import KeyRing
 
 
 @dataclass(frozen=True)
@@ -34,6 +34,7 @@ class Shared:
     database: Database
     store: Store
     keys: KeyRing
+    signing: bytes | None = None  # with it evidence is signed; None: there is none
 
     @property
     def zone(self) -> tzinfo | None:

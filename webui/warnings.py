@@ -66,6 +66,7 @@ class Facts:
     licence: Licence | None
     mail: bool
     backup: bool
+    kit: bool
     factory: Sequence[str]
     today: date
 
@@ -91,6 +92,9 @@ def _setup(facts: Facts) -> Iterator[Warned]:
     if not facts.backup:
         text = "No backup is set up: what is on this machine is nowhere else."
         yield Warned(text, "backup.page", can_wait=True)
+    if not facts.kit:
+        text = "Nobody has shown that there is a copy of the recovery kit: use callstash check-kit."
+        yield Warned(text, can_wait=True)
     for account in facts.factory:
         text = f"{account} still has the factory password: log in as {account} and set one."
         yield Warned(text, "administrators.page", can_wait=True)

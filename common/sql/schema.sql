@@ -436,15 +436,24 @@ CREATE TABLE public.company_key (
     private_sealed bytea,
     created_at timestamp with time zone DEFAULT now() NOT NULL,
     retired_at timestamp with time zone,
+    to_rewrap bigint,
+    rewrapped bigint DEFAULT 0 NOT NULL,
+    rewrapped_at timestamp with time zone,
     CONSTRAINT company_key_kid_check CHECK ((kid ~ '^[0-9a-f]{16}$'::text)),
     CONSTRAINT company_key_version_check CHECK ((version > 0))
 );
 
-COMMENT ON TABLE public.company_key IS 'RSA-3072 key pairs. Owner: the poller, which makes one when it first sees a company.';
+COMMENT ON TABLE public.company_key IS 'RSA key pairs of 3072 bits or more. The poller makes the first when it first sees a company, the console tools make the others. None is deleted before its company.';
 
 COMMENT ON COLUMN public.company_key.public_key IS 'SubjectPublicKeyInfo, DER.';
 
-COMMENT ON COLUMN public.company_key.private_sealed IS 'PKCS#8 DER, sealed to the key "master", context = company uid, kid, version.';
+COMMENT ON COLUMN public.company_key.private_sealed IS 'PKCS#8 DER, sealed to the key "master", context = company uid, kid, version; null: the company has it, and this box can only archive.';
+
+COMMENT ON COLUMN public.company_key.to_rewrap IS 'Of a retired key: how many content keys were wrapped with it when they began to be wrapped with the next; null: not begun.';
+
+COMMENT ON COLUMN public.company_key.rewrapped IS 'How many of them are.';
+
+COMMENT ON COLUMN public.company_key.rewrapped_at IS 'When none was left, a day or more after it was retired: until then an archiver may still use it.';
 
 CREATE TABLE public.company_usage (
     company_id integer NOT NULL,
@@ -1144,6 +1153,17 @@ CREATE TABLE public.recording_owner (
 
 COMMENT ON TABLE public.recording_owner IS 'Users whose own call it is, because an extension that took part was theirs. Decided once. Owner: the poller.';
 
+CREATE TABLE public.recovery_kit (
+    single boolean DEFAULT true NOT NULL,
+    public_key bytea NOT NULL,
+    read_at timestamp with time zone NOT NULL,
+    read_by text NOT NULL,
+    CONSTRAINT recovery_kit_public_key_check CHECK ((length(public_key) = 32)),
+    CONSTRAINT recovery_kit_single_check CHECK (single)
+);
+
+COMMENT ON TABLE public.recovery_kit IS 'When somebody last showed the recovery kit, and of which master key. Owner: callstash check-kit.';
+
 CREATE TABLE public.restore_drill (
     id bigint NOT NULL,
     target uuid NOT NULL,
@@ -1217,6 +1237,15 @@ COMMENT ON COLUMN public.session.step IS 'What this browser has yet to do before
 COMMENT ON COLUMN public.session.user_id IS 'A PBX user, where it is not an administrator''s.';
 
 COMMENT ON COLUMN public.session.hears IS 'Companies of which this user hears all calls, as the PBX said at the login.';
+
+CREATE TABLE public.signing_key (
+    single boolean DEFAULT true NOT NULL,
+    public_key bytea NOT NULL,
+    CONSTRAINT signing_key_public_key_check CHECK ((length(public_key) = 32)),
+    CONSTRAINT signing_key_single_check CHECK (single)
+);
+
+COMMENT ON TABLE public.signing_key IS 'The public half of the Ed25519 key that signs exports and evidence; the private half is the credential sign.key. Owner: the set-up tool.';
 
 CREATE TABLE public.ssh_key (
     single boolean DEFAULT true NOT NULL,
@@ -1464,6 +1493,9 @@ ALTER TABLE ONLY public.recording_owner
 ALTER TABLE ONLY public.recording
     ADD CONSTRAINT recording_pkey PRIMARY KEY (id);
 
+ALTER TABLE ONLY public.recovery_kit
+    ADD CONSTRAINT recovery_kit_pkey PRIMARY KEY (single);
+
 ALTER TABLE ONLY public.restore_drill
     ADD CONSTRAINT restore_drill_pkey PRIMARY KEY (id);
 
@@ -1481,6 +1513,9 @@ ALTER TABLE ONLY public.session
 
 ALTER TABLE ONLY public.session
     ADD CONSTRAINT session_pkey PRIMARY KEY (token_sha256);
+
+ALTER TABLE ONLY public.signing_key
+    ADD CONSTRAINT signing_key_pkey PRIMARY KEY (single);
 
 ALTER TABLE ONLY public.ssh_key
     ADD CONSTRAINT ssh_key_pkey PRIMARY KEY (single);
@@ -1906,9 +1941,13 @@ GRANT SELECT(version) ON TABLE public.company_key TO callstash_poller;
 
 GRANT SELECT(version) ON TABLE public.company_key TO callstash_archiver;
 
+GRANT SELECT(version) ON TABLE public.company_key TO callstash_housekeeper;
+
 GRANT SELECT(kid) ON TABLE public.company_key TO callstash_poller;
 
 GRANT SELECT(kid) ON TABLE public.company_key TO callstash_archiver;
+
+GRANT SELECT(kid) ON TABLE public.company_key TO callstash_housekeeper;
 
 GRANT SELECT(public_key) ON TABLE public.company_key TO callstash_poller;
 
@@ -2067,6 +2106,8 @@ GRANT SELECT(name) ON TABLE public.pbx TO callstash_housekeeper;
 GRANT SELECT(name) ON TABLE public.pbx TO callstash_notifier;
 
 GRANT SELECT(url) ON TABLE public.pbx TO callstash_web;
+
+GRANT SELECT(url) ON TABLE public.pbx TO callstash_housekeeper;
 
 GRANT SELECT(certificate) ON TABLE public.pbx TO callstash_web;
 
@@ -2286,6 +2327,10 @@ GRANT SELECT ON TABLE public.recording_owner TO callstash_web;
 
 GRANT SELECT,DELETE ON TABLE public.recording_owner TO callstash_housekeeper;
 
+GRANT SELECT ON TABLE public.recovery_kit TO callstash_web;
+
+GRANT SELECT ON TABLE public.recovery_kit TO callstash_notifier;
+
 GRANT INSERT ON TABLE public.restore_drill TO callstash_backupd;
 
 GRANT SELECT ON TABLE public.restore_drill TO callstash_notifier;
@@ -2315,6 +2360,8 @@ GRANT SELECT ON TABLE public.sealing_key TO callstash_housekeeper;
 GRANT SELECT ON TABLE public.sealing_key TO callstash_notifier;
 
 GRANT SELECT,INSERT,DELETE,UPDATE ON TABLE public.session TO callstash_web;
+
+GRANT SELECT ON TABLE public.signing_key TO callstash_web;
 
 GRANT SELECT ON TABLE public.ssh_key TO callstash_web;
 

@@ -139,8 +139,9 @@ class Purge:
         return True
 
     def _end_company(self, run: Run, company: Company) -> None:
-        if company.is_deleted and purges.end_company(self._db, run.id, company.id):
-            detail = json.dumps({"purge": run.id, "asked_by": company.asked_by})
+        gone = purges.end_company(self._db, run.id, company.id) if company.is_deleted else None
+        if gone is not None:
+            detail = json.dumps({"purge": run.id, "asked_by": company.asked_by, **gone})
             purges.note(self._db, "company.deleted", f"company:{company.id}", detail)
             log.info("a company is deleted with its keys", extra={"company": company.id})
 

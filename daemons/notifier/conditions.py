@@ -15,6 +15,7 @@ from common.db import Connection
 from daemons.notifier.queries import facts
 
 SILENT = timedelta(minutes=2)
+YEAR = timedelta(days=365)
 STUCK = timedelta(hours=1)
 RESTARTS = 5  # in an hour: more than an administrator does
 SOON = timedelta(days=14)  # before a disk is full
@@ -48,6 +49,7 @@ def conditions(
         *_backups(db, now),
         *_machinery(db, now, started),
         *_mail(db, now),
+        *_kit(db, now),
         *(_certificate(certificate, now) if certificate else ()),
     ]
 
@@ -262,6 +264,16 @@ def _mail(db: Connection, now: datetime) -> Iterator[Condition]:
         yield Condition(
             "mail_refused", address, 1, False,
             f"The mail server refuses mail to {address}.", _sentence(error),
+        )  # fmt: skip
+
+
+def _kit(db: Connection, now: datetime) -> Iterator[Condition]:
+    read_at = facts.kit_read_at(db)
+    if read_at is not None and now - read_at > YEAR:
+        yield Condition(
+            "kit_unchecked", "", 1, False, "Nobody has shown the recovery kit for a year.",
+            "Without it no backup can be restored. Take the copy that you keep elsewhere and give"
+            " it to 'callstash check-kit'.",
         )  # fmt: skip
 
 

@@ -187,10 +187,11 @@ class Poller:
             polls.fetching(self._db, poll.id)
             return
         if not company.has_key:
-            master = listings.public_key(self._db, "master")
-            listings.add_key(
-                self._db, company.id, keys.generate_company_key(company.uid, 1, master)
-            )
+            with self._db.transaction():
+                master = listings.master_key(self._db)
+                listings.add_key(
+                    self._db, company.id, keys.generate_company_key(company.uid, 1, master)
+                )
             log.info("key pair made", extra={"pbx": poll.pbx_id, "company": company.id})
         polled = polls.pbx(self._db, poll.pbx_id)
         try:

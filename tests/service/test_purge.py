@@ -301,7 +301,8 @@ def test_a_company_goes_with_its_recordings_and_keys(house: House) -> None:
         ("company", "sysadmin")
     ]
     assert house.value("SELECT companies FROM purge") == 1
-    assert house.value("SELECT count(*) FROM audit WHERE action = 'company.deleted'") == 1
+    detail = house.value("SELECT detail FROM audit WHERE action = 'company.deleted'")
+    assert (detail["name"], detail["recordings"], len(detail["keys"])) == ("going", 7, 1)
 
 
 def test_a_company_stays_while_a_hold_keeps_some_of_it(house: House) -> None:

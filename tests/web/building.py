@@ -14,15 +14,24 @@ from uuid import UUID, uuid4
 from common import archive, keys, seal
 from common.db import Connection
 from common.store import Store
+from daemons.archiver.audio import Scanner
 
 MASTER, MASTER_PUBLIC = seal.generate()
+SIGNING = os.urandom(32)
 COMPANY_UID = UUID("6f1f4f0e-54a3-4c0c-9c51-3a0d5f6f0d11")
 
 
 @cache
-def company_key(uid: UUID = COMPANY_UID) -> keys.CompanyKey:
+def company_key(uid: UUID = COMPANY_UID) -> keys.OwnKey:
     """Return a key pair; making one takes long, so all tests share it."""
     return keys.generate_company_key(uid, 1, MASTER_PUBLIC)
+
+
+def signs(db: Connection, secret: bytes) -> None:
+    """Write down with which key the box signs."""
+    db.execute(
+        "INSERT INTO signing_key (public_key) VALUES (%s)", [keys.signing_public_key(secret)]
+    )
 
 
 def ulaw_wav(samples: bytes, rate: int = 8000) -> tuple[bytes, int]:
@@ -129,13 +138,26 @@ class Archive:
         **listed: object,
     ) -> tuple[UUID, bytes]:
         """Add a recording with its file; return its id and what the PBX sent."""
-        samples = tone(3) if samples is None else samples
-        audio, offset = ulaw_wav(samples)
+        audio, _ = ulaw_wav(tone(3) if samples is None else samples)
+        return self.sent(company, audio, "audio/wav", peaks=peaks, uid=uid, **listed), audio
+
+    def sent(
+        self,
+        company: int,
+        audio: bytes,
+        mime: str,
+        *,
+        peaks: bytes | None = None,
+        uid: UUID = COMPANY_UID,
+        **listed: object,
+    ) -> UUID:
+        """Add a recording of any codec with its file; return its id."""
+        with Scanner() as scanner:
+            scanner.feed(audio)
+            facts = scanner.finish()
         recording = self.listed(company, **listed)  # type: ignore[arg-type]
         key, content_key = company_key(uid), os.urandom(32)
-        header = archive.Header(
-            pbx=self.pbx_uid, co=uid, rec=recording, kid=key.kid, mime="audio/wav"
-        )
+        header = archive.Header(pbx=self.pbx_uid, co=uid, rec=recording, kid=key.kid, mime=mime)
         encryptor = archive.Encryptor(header, content_key)
         pieces = [encryptor.prefix, *encryptor.update(audio), encryptor.finish()]
         path = self.path(recording)
@@ -150,15 +172,16 @@ class Archive:
         self.db.execute(
             "INSERT INTO recording_audio (recording_id, company_id, key_version, ecek, file_size,"
             " file_sha256, audio_size, audio_sha256, mime, codec, channels, sample_rate, seconds,"
-            " data_offset, data_size, peaks) VALUES (%s, %s, 1, %s, %s, %s, %s, %s, 'audio/wav',"
-            " 'ulaw', 1, 8000, %s, %s, %s, %s)",
+            " data_offset, data_size, peaks) VALUES (%s, %s, 1, %s, %s, %s, %s, %s, %s, %s, %s,"
+            " %s, %s, %s, %s, %s)",
             [
                 recording, company, keys.wrap(key.public_key, content_key), path.stat().st_size,
                 hashlib.sha256(path.read_bytes()).digest(), len(audio),
-                hashlib.sha256(audio).digest(), len(samples) / 8000, offset, len(samples), sealed,
+                hashlib.sha256(audio).digest(), mime, facts.codec, facts.channels,
+                facts.sample_rate, facts.seconds, facts.data_offset, facts.data_size, sealed,
             ],
         )  # fmt: skip
-        return recording, audio
+        return recording
 
     def path(self, recording: UUID) -> Path:
         """Return where the file of a recording lies."""

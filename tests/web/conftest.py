@@ -1,5 +1,6 @@
 """The application on a real database and a real archive, and somebody logged in to it."""
 
+import json
 import secrets
 from collections.abc import Callable, Iterator
 from datetime import UTC, datetime, timedelta
@@ -17,7 +18,7 @@ from common.store import Store
 from daemons.notifier.alerts import Alerts
 from tests.quiet import Quiet
 from tests.web.browser import Browser
-from tests.web.building import MASTER, Archive
+from tests.web.building import MASTER, SIGNING, Archive, signs
 from tests.web.serving import serving
 from tests.web.world import World
 from webui import create_app
@@ -26,6 +27,12 @@ from webui.views.links import digest
 
 PASSWORDS = {"sysadmin": "Tall-Heron-41", "admin": "Small-Otter-97"}
 _HASHES: dict[str, str] = {}
+
+GONE = {  # what the housekeeper notes of a company that it deleted
+    "purge": 1, "asked_by": "sysadmin", "id": "6f1f4f0e-54a3-4c0c-9c51-3a0d5f6f0d99",
+    "name": "gone", "label": "Gone & Sons", "pbx": "https://pbx.example.com", "recordings": 1234,
+    "keys": ["0123456789abcdef"],
+}  # fmt: skip
 
 
 @pytest.fixture
@@ -62,10 +69,11 @@ def licence(db: Connection) -> None:
 
 
 @pytest.fixture
-def app(dsn: str, archive: Archive, licence: None) -> Iterator[Flask]:
+def app(dsn: str, archive: Archive, licence: None, db: Connection) -> Iterator[Flask]:
     """The application."""
+    signs(db, SIGNING)
     settings = Settings(dsn, "amqp://127.0.0.1:1", archive.store.root, timezone="Europe/London")
-    app = create_app(settings, MASTER)
+    app = create_app(settings, MASTER, SIGNING)
     yield app
     app.extensions["callstash"].database.close()
 
@@ -201,9 +209,15 @@ def world(
         " VALUES ('https://chat.example.com/hook', 'x', 'sysadmin') RETURNING id"
     ).fetchone()
     db.execute("INSERT INTO daemon_status VALUES ('poller', '0.1', now(), now(), 'resting')")
+    deed = db.execute(
+        "INSERT INTO audit (actor, action, subject, detail) VALUES ('housekeeper',"
+        " 'company.deleted', 'company:999', %s) RETURNING id",
+        [json.dumps(GONE)],
+    ).fetchone()
     return World(
         app,
         {
+            "deed_id": str(deed[0]) if deed else "",
             "token": token,
             "link_id": str(link[0]) if link else "",
             "array": "0960525c",

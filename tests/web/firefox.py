@@ -24,6 +24,7 @@ PREFERENCES = {
     "network.connectivity-service.enabled": False,
     "media.cubeb.backend": "none",
     "media.autoplay.default": 0,
+    "browser.download.always_ask_before_handling_new_types": False,
 }
 _KEYS = {"Enter": "\ue007", "Space": " ", "ArrowLeft": "\ue012", "ArrowRight": "\ue014"}
 _ELEMENT = "element-6066-11e4-a52e-4f735466cecf"  # W3C WebDriver, 12.3
@@ -59,6 +60,22 @@ class Firefox:
         """Type into an element."""
         self._ask("WebDriver:ElementSendKeys", id=self._find(selector), text=text)
 
+    def choose_directory(self, selector: str, directory: Path) -> None:
+        """Choose a directory. WebDriver knows no dialogue for that, so the files are chosen one by
+        one and told where they lie, as a browser tells those of a directory.
+        """
+        paths = sorted(path for path in directory.rglob("*") if path.is_file())
+        self.script("document.querySelector(arguments[0]).multiple = true", selector)
+        self.script("document.querySelector(arguments[0]).webkitdirectory = false", selector)
+        self.type(selector, "\n".join(map(str, paths)))
+        script = (
+            "const [selector, names] = arguments;"
+            "[...document.querySelector(selector).files].forEach((file, index) =>"
+            " Object.defineProperty(file, 'webkitRelativePath', {value: names[index]}))"
+        )
+        names = [str(path.relative_to(directory.parent)) for path in paths]
+        self.script(script, selector, names)
+
     def press(self, key: str) -> None:
         """Press a key wherever the focus is."""
         down = [{"type": kind, "value": _KEYS[key]} for kind in ("keyDown", "keyUp")]
@@ -90,10 +107,15 @@ class Firefox:
 
 @contextmanager
 def firefox(profile: Path, base: str) -> Iterator[Firefox]:
-    """Run Firefox without a screen, on a new profile; addresses may be relative to `base`."""
+    """Run Firefox without a screen, on a new profile; addresses may be relative to `base`.
+
+    What it downloads lies in `downloads` in the profile.
+    """
     profile.mkdir()
+    downloads = {"browser.download.folderList": 2,
+                 "browser.download.dir": str(profile / "downloads")}  # fmt: skip
     lines = [f"user_pref({json.dumps(name)}, {json.dumps(value)});"
-             for name, value in PREFERENCES.items()]  # fmt: skip
+             for name, value in (PREFERENCES | downloads).items()]  # fmt: skip
     (profile / "user.js").write_text("\n".join(lines))
     command = [PROGRAM, "--headless", "--marionette", "--no-remote", "--profile", str(profile)]
     process = subprocess.Popen(command, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)

@@ -6,7 +6,9 @@ from uuid import UUID
 
 from flask import Flask
 
-NOT_PAGES = re.compile(r"/(audio|original|wav|peaks|static/.*|logout|login.*|activate)$|\.csv$")
+NOT_PAGES = re.compile(
+    r"/(audio|original|wav|peaks|evidence|static/.*|logout|login.*|activate)$|\.(csv|zip)$"
+)
 ARGUMENT = re.compile(r"<(?:[^:>]+:)?(\w+)>")
 
 

@@ -45,6 +45,15 @@ _CONDITIONS = {
 }
 
 
+def destruction(db: Connection, deed_id: int) -> Deed | None:
+    """Return the deed by which a company was deleted; None where it is another, or none."""
+    query = (
+        "SELECT id, at, actor, action, subject, detail, host(address) AS address FROM audit"
+        " WHERE id = %s AND action = 'company.deleted' AND detail ? 'keys'"
+    )
+    return next(iter(rows(db, Deed, query, [deed_id])), None)
+
+
 def deeds(
     db: Connection, wanted: Filter, before: tuple[datetime, int] | None, limit: int
 ) -> list[Deed]:

@@ -101,6 +101,9 @@ class Details:
     delete_requested_at: datetime | None
     delete_requested_by: str | None
     kid: str | None
+    opens: bool | None
+    to_rewrap: int
+    rewrapped: int
     calls: int
     bytes: int
     first_call: datetime | None
@@ -114,12 +117,18 @@ def company(db: Connection, company_id: int) -> Details | None:
         "SELECT c.id, c.pbx_id, p.name AS pbx_name, c.name, c.label, c.state::text, c.created_at,"
         " c.listed_until, c.delete_requested_at, c.delete_requested_by,"
         " (SELECT kid FROM company_key WHERE company_id = c.id AND retired_at IS NULL) AS kid,"
+        " (SELECT private_sealed IS NOT NULL FROM company_key WHERE company_id = c.id"
+        " AND retired_at IS NULL) AS opens, coalesce(w.to_rewrap, 0)::bigint AS to_rewrap,"
+        " coalesce(w.rewrapped, 0)::bigint AS rewrapped,"
         " coalesce(u.calls, 0)::bigint AS calls, coalesce(u.bytes, 0)::bigint AS bytes,"
         f" {ends.format('started_at, id')} AS first_call,"
         f" {ends.format('started_at DESC, id DESC')} AS last_call"
         " FROM company c JOIN pbx p ON p.id = c.pbx_id LEFT JOIN LATERAL (SELECT"
         " sum(calls) AS calls, sum(bytes) AS bytes FROM company_usage WHERE company_id = c.id) u"
-        " ON true WHERE c.id = %s"
+        " ON true LEFT JOIN LATERAL"
+        " (SELECT sum(to_rewrap) AS to_rewrap, sum(rewrapped) AS rewrapped"
+        " FROM company_key WHERE company_id = c.id AND retired_at IS NOT NULL"
+        " AND rewrapped_at IS NULL AND rewrapped < to_rewrap) w ON true WHERE c.id = %s"
     )
     return next(iter(rows(db, Details, query, [company_id])), None)
 

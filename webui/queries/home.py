@@ -12,6 +12,15 @@ def upgrade(db: Connection) -> str | None:
     return str(row[0]) if row and row[0] else None
 
 
+def has_kit(db: Connection) -> bool:
+    """Say whether somebody has shown the recovery kit of the present master key."""
+    query = (
+        "SELECT 1 FROM recovery_kit k JOIN sealing_key s ON s.public_key = k.public_key"
+        " WHERE s.name = 'master'"
+    )
+    return bool(db.execute(query).fetchone())
+
+
 @dataclass(frozen=True)
 class Totals:
     """All that is stored."""

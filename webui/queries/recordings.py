@@ -5,6 +5,7 @@ from datetime import datetime
 from uuid import UUID
 
 from common.db import Connection
+from common.playback import Audio
 from webui.queries.rows import rows
 from webui.scope import CONDITION, Scope
 
@@ -49,33 +50,6 @@ def recording(db: Connection, recording_id: UUID, scope: Scope) -> Recording | N
     return next(iter(rows(db, Recording, query, arguments)), None)
 
 
-@dataclass(frozen=True)
-class Audio:
-    """The stored file of a recording, and what opens it."""
-
-    recording_id: UUID
-    company_id: int
-    company_uid: UUID
-    started_at: datetime
-    generation: int
-    key_version: int
-    kid: str
-    private_sealed: bytes | None
-    ecek: bytes
-    file_size: int
-    file_sha256: bytes
-    audio_size: int
-    audio_sha256: bytes
-    mime: str
-    codec: str
-    channels: int
-    sample_rate: int
-    seconds: float
-    data_offset: int
-    data_size: int
-    peaks: bytes | None
-
-
 def audio(db: Connection, recording_id: UUID, scope: Scope) -> Audio | None:
     """Return the stored file of a recording; None where none is stored, or out of scope."""
     query = (
@@ -102,11 +76,11 @@ class Listen:
 
 
 def listens(db: Connection, recording_id: UUID, limit: int) -> list[Listen]:
-    """Return who played and downloaded a recording, the last first."""
+    """Return who played a recording and took it along, the last first."""
     query = (
         "SELECT a.at, a.actor, a.action, l.recipient FROM audit a LEFT JOIN link l"
         " ON a.actor = 'link:' || l.id WHERE a.subject = %s"
-        " AND a.action IN ('recording.play', 'recording.download')"
+        " AND a.action IN ('recording.play', 'recording.download', 'recording.evidence')"
         " ORDER BY a.at DESC, a.id DESC LIMIT %s"
     )
     return rows(db, Listen, query, [f"recording:{recording_id}", limit])

@@ -6,7 +6,8 @@ from datetime import datetime
 
 from flask import Blueprint, Response, render_template, request, stream_with_context
 
-from webui import auth, cursor, deeds, tables
+from common import tables
+from webui import auth, cursor, deeds
 from webui.forms import Form
 from webui.policy import Policy, requires
 from webui.queries import audit

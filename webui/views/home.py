@@ -25,6 +25,7 @@ def _facts(db: Connection) -> warnings.Facts:
         licence=licences.licence(db),
         mail=mail.is_configured(db),
         backup=backups.target(db) is not None,
+        kit=home.has_kit(db),
         factory=accounts.factory(db),
         today=shared().local(datetime.now(UTC)).date(),
     )

@@ -15,9 +15,9 @@ from uuid import UUID
 from flask import Blueprint, Response, abort, after_this_request, request
 
 from common.errors import CallStashError
+from common.playback import Opened, Source, open_recording
 from webui import auth, errors, ranges
 from webui.database import Database
-from webui.playback import Opened, Source, open_recording
 from webui.policy import Policy, requires
 from webui.queries import accounts, recordings
 from webui.scope import Scope

@@ -9,7 +9,7 @@ from webui import auth
 from webui.forms import Form
 from webui.policy import Policy, requires
 from webui.queries import holds, inspections, links, notes, recordings, search
-from webui.settings import connection
+from webui.settings import connection, shared
 from webui.views.search import read
 
 routes = Blueprint("recording", __name__)
@@ -33,12 +33,14 @@ def show(recording_id: UUID, note: Form) -> str:
     asked = read()
     key = call.started_at, call.id
     older, newer = None, None
+    audio = recordings.audio(db, recording_id, scope)
     if not asked.form.errors:
         older, newer = search.neighbours(db, asked.scope, asked.wanted, key)
     return render_template(
         "recording.html",
         call=call,
-        audio=recordings.audio(db, recording_id, scope),
+        audio=audio,
+        opens=audio is not None and audio.private_sealed is not None,
         damage=inspections.damage(db, recording_id),
         holds=holds.of_recording(db, recording_id) if sees else [],
         listens=recordings.listens(db, recording_id, LISTENS) if hears else [],
@@ -46,6 +48,7 @@ def show(recording_id: UUID, note: Form) -> str:
         note=note,
         sees=sees,
         shares=hears and links.may_be_sent(db),
+        signs=hears and shared().signing is not None,
         older=older,
         newer=newer,
         asked=asked.asked,

@@ -8,7 +8,8 @@ from uuid import UUID
 
 from flask import Blueprint, Response, render_template, request, stream_with_context, url_for
 
-from webui import auth, cursor, search_words, tables
+from common import tables
+from webui import auth, cursor, search_words
 from webui.forms import Form
 from webui.policy import Policy, requires
 from webui.queries import companies, search

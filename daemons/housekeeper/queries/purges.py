@@ -5,7 +5,7 @@ from dataclasses import dataclass
 from datetime import datetime, timedelta
 from uuid import UUID
 
-from psycopg.rows import class_row
+from psycopg.rows import class_row, dict_row
 
 from common import expiry
 from common.db import Connection
@@ -219,10 +219,22 @@ def plan_company(db: Connection, company_id: int) -> Plan:
     return found
 
 
-def end_company(db: Connection, run: int, company_id: int) -> bool:
-    """Delete a company that has no recordings left, with its keys; false where it has some."""
+def end_company(db: Connection, run: int, company_id: int) -> dict[str, object] | None:
+    """Delete a company that has no recordings left, with its keys; None where it has some.
+
+    Returns what its certificate of destruction says.
+    """
     if db.execute("SELECT 1 FROM recording WHERE company_id = %s LIMIT 1", [company_id]).fetchone():
-        return False
+        return None
+    with db.cursor(row_factory=dict_row) as cursor:
+        gone = cursor.execute(
+            "SELECT c.uid::text AS id, c.name, c.label, p.url AS pbx,"
+            " (SELECT count(*) FROM tombstone WHERE company_id = c.id) AS recordings,"
+            " (SELECT coalesce(array_agg(kid ORDER BY version), '{}') FROM company_key"
+            " WHERE company_id = c.id) AS keys"
+            " FROM company c JOIN pbx p ON p.id = c.pbx_id WHERE c.id = %s",
+            [company_id],
+        ).fetchone()
     for table in (
         "ownership_due", "extension_owner", "poll_tally", "poll_company", "company_usage",
         "company_key", "listing_day", "completeness",
@@ -230,7 +242,7 @@ def end_company(db: Connection, run: int, company_id: int) -> bool:
         db.execute(f"DELETE FROM {table} WHERE company_id = %s", [company_id])
     db.execute("DELETE FROM company WHERE id = %s", [company_id])
     db.execute("UPDATE purge SET companies = companies + 1 WHERE id = %s", [run])
-    return True
+    return gone
 
 
 def files(db: Connection, limit: int) -> list[str]:

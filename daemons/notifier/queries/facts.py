@@ -145,6 +145,12 @@ def arrays(db: Connection) -> list[Array]:
         ).fetchall()
 
 
+def kit_read_at(db: Connection) -> datetime | None:
+    """Return when somebody last showed the recovery kit."""
+    row = db.execute("SELECT read_at FROM recovery_kit").fetchone()
+    return row[0] if row else None
+
+
 @dataclass(frozen=True)
 class Backups:
     """Whether backups are set up, the last one that is over, and when one last succeeded."""

@@ -8,7 +8,7 @@ from uuid import UUID
 from psycopg.rows import class_row
 
 from common.db import Connection
-from common.keys import CompanyKey
+from common.keys import OwnKey
 from common.pbx import RemoteRecording
 from daemons.poller.queries import participants
 from daemons.poller.queries.participants import Taken
@@ -96,14 +96,15 @@ def unlisted(db: Connection, poll_id: int) -> Company | None:
         ).fetchone()
 
 
-def public_key(db: Connection, name: str) -> bytes:
-    """Return a sealing key."""
-    row = db.execute("SELECT public_key FROM sealing_key WHERE name = %s", [name]).fetchone()
-    assert row is not None, f"no sealing key {name}: run 'callstash init'"
+def master_key(db: Connection) -> bytes:
+    """Return the public half of the master key, which nobody replaces until the commit."""
+    db.execute("SELECT pg_advisory_xact_lock_shared(hashtext('callstash.master'))")
+    row = db.execute("SELECT public_key FROM sealing_key WHERE name = 'master'").fetchone()
+    assert row is not None, "no master key: run 'callstash init'"
     return bytes(row[0])
 
 
-def add_key(db: Connection, company_id: int, key: CompanyKey) -> None:
+def add_key(db: Connection, company_id: int, key: OwnKey) -> None:
     """Give a company its current key pair."""
     db.execute(
         "INSERT INTO company_key (company_id, version, kid, public_key, private_sealed)"

@@ -5,6 +5,7 @@ Nothing is decrypted that was not asked for, and nothing leaves that did not aut
 
 from collections.abc import Iterator
 from dataclasses import dataclass
+from datetime import datetime
 from functools import lru_cache
 from os import fstat
 from typing import BinaryIO, Protocol
@@ -15,9 +16,35 @@ from cryptography.hazmat.primitives.asymmetric.rsa import RSAPrivateKey
 from common import archive, keys, seal, transcode
 from common.errors import ArchiveError, KeyUnavailable
 from common.store import Store
-from webui.queries.recordings import Audio
 
 _KEYS = 64  # companies' keys in memory
+
+
+@dataclass(frozen=True)
+class Audio:
+    """The stored file of a recording, and what opens it."""
+
+    recording_id: UUID
+    company_id: int
+    company_uid: UUID
+    started_at: datetime
+    generation: int
+    key_version: int
+    kid: str
+    private_sealed: bytes | None
+    ecek: bytes
+    file_size: int
+    file_sha256: bytes
+    audio_size: int
+    audio_sha256: bytes
+    mime: str
+    codec: str
+    channels: int
+    sample_rate: int
+    seconds: float
+    data_offset: int
+    data_size: int
+    peaks: bytes | None
 
 
 class KeyRing:

@@ -1,0 +1,1 @@
+"""Queries that more than one process needs."""
