@@ -4,6 +4,7 @@ They run as the owner of the database (root on an appliance), never as a daemon.
 """
 
 import os
+import pwd
 import socket
 import sys
 from dataclasses import dataclass
@@ -31,6 +32,7 @@ from common import (
 from common.errors import CallStashError, ConfigError
 from common.messages import PollerPollNow
 from common.pbx_registry import NewPbx
+from tools import setup
 from tools.restore import Restore
 
 ACCOUNTS = ("sysadmin", "admin")
@@ -42,7 +44,7 @@ class Settings:
 
     database: str
     archive: Path
-    owner: str = "callstash"
+    owner: str = pwd.getpwuid(os.geteuid()).pw_name  # who may do this acts as the owner
 
 
 def _database() -> db.Connection:
@@ -67,6 +69,9 @@ class _Group(click.Group):
 def cli() -> None:
     """Set up and look after CallStash from the console."""
     journal.setup()
+
+
+cli.add_command(setup.command)
 
 
 @cli.command()
