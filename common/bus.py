@@ -7,8 +7,10 @@ dead-letter queue; any other failure ends the process, and the message comes bac
 """
 
 import logging
+import os
 import time
 from collections.abc import Callable
+from pathlib import Path
 from typing import Any
 from uuid import UUID
 
@@ -22,6 +24,18 @@ log = logging.getLogger(__name__)
 
 RECONNECT_SECONDS = (1.0, 2.0, 5.0, 10.0)
 _DOWN = (AMQPError, OSError)
+USER = "callstash"  # on an installed CallStash
+
+
+def parameters(url: str) -> pika.URLParameters:
+    """Return how to reach RabbitMQ: user and password are in the URL, or the password is the
+    credential `broker` of this process.
+    """
+    found = pika.URLParameters(url)
+    file = Path(os.environ.get("CREDENTIALS_DIRECTORY", ""), "broker")
+    if file.is_file():
+        found.credentials = pika.PlainCredentials(USER, file.read_text(encoding="ascii").strip())
+    return found
 
 
 class Refused(Exception):
@@ -36,7 +50,7 @@ class Bus:
     """One connection and channel; `handle(id, message)` is called from `pump` only."""
 
     def __init__(self, url: str, daemon: str, handle: Callable[[UUID, object], None]) -> None:
-        self._parameters = pika.URLParameters(url)
+        self._parameters = parameters(url)
         self._parameters.heartbeat = 60
         self._parameters.blocked_connection_timeout = 20
         self._parameters.socket_timeout = 5

@@ -120,7 +120,7 @@ class Started(Generic[S]):
 @contextmanager
 def start(process: str, settings: type[S], *, instances: bool = False) -> Iterator[Started[S]]:
     """Prepare the daemon `process`; ends with status 78 when an operator must act first."""
-    journal.setup()
+    journal.setup(f"callstash-{process}")
     arguments = _arguments(process, instances)
     instance = arguments.instance if instances else 0
     name = f"{process}@{instance}" if instances else process

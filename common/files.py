@@ -26,8 +26,11 @@ def sync_directory(path: Path) -> None:
         os.fsync(descriptor)
 
 
-def make_directories(path: Path, root: Path, mode: int = 0o750) -> None:
-    """Create `path` below `root`, every level durable, also one that a crash left unsynced."""
+def make_directories(path: Path, root: Path, mode: int = 0o770) -> None:
+    """Create `path` below `root`, every level durable, also one that a crash left unsynced.
+
+    The archivers and the housekeeper, each with a user of its own, write in one another's.
+    """
     level = root
     for name in path.relative_to(root).parts:
         (level / name).mkdir(mode, exist_ok=True)

@@ -25,6 +25,11 @@ class _Lines(logging.Formatter):
 
 
 class _Journal(logging.Handler):
+    def __init__(self, identifier: str) -> None:
+        super().__init__()
+        self.setFormatter(logging.Formatter())  # else basicConfig() puts level and name in front
+        self._identifier = identifier
+
     def emit(self, record: logging.LogRecord) -> None:
         from systemd import journal
 
@@ -32,18 +37,19 @@ class _Journal(logging.Handler):
         journal.send(
             self.format(record),
             PRIORITY=_PRIORITY.get(record.levelno, 7),
+            SYSLOG_IDENTIFIER=self._identifier,
             LOGGER=record.name,
             **fields,
         )
 
 
-def setup() -> None:
+def setup(identifier: str = "callstash") -> None:
     """Send the log of this process to the journal where systemd gave us one, else to standard
     error.
     """
     handler: logging.Handler
     if os.environ.get("JOURNAL_STREAM"):
-        handler = _Journal()
+        handler = _Journal(identifier)
     else:
         handler = logging.StreamHandler(sys.stderr)
         handler.setFormatter(_Lines())

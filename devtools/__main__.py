@@ -94,6 +94,11 @@ def stack(_arguments: list[str]) -> int:
     return _become(setup.prepare("run", "test"), "devtools.stack")
 
 
+def package(_arguments: list[str]) -> int:
+    """build and check the Debian package, in var/package"""
+    return _become(setup.prepare("run", "test", "package"), "devtools.package")
+
+
 def show_help(_arguments: list[str]) -> int:
     """this list"""
     for name, verb in VERBS.items():
@@ -108,6 +113,7 @@ VERBS: dict[str, Callable[[list[str]], int]] = {
     "bench": bench,
     "schema": schema,
     "stack": stack,
+    "package": package,
     "help": show_help,
 }
 

@@ -31,6 +31,7 @@ from common import (
 from common.errors import CallStashError, ConfigError
 from common.messages import PollerPollNow
 from common.pbx_registry import NewPbx
+from tools import setup
 from tools.console import Settings
 from tools.console import database as _database
 from tools.evidence import evidence
@@ -61,6 +62,9 @@ class _Group(click.Group):
 def cli() -> None:
     """Set up and look after CallStash from the console."""
     journal.setup()
+
+
+cli.add_command(setup.command)
 
 
 @cli.command()

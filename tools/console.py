@@ -1,6 +1,7 @@
 """What the console tools share: the database, who runs them, and the keys that they may use."""
 
 import os
+import pwd
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -20,7 +21,7 @@ class Settings:
 
     database: str
     archive: Path
-    owner: str = "callstash"
+    owner: str = pwd.getpwuid(os.geteuid()).pw_name  # who may do this acts as the owner
 
 
 def settings() -> Settings:

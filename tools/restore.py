@@ -141,7 +141,7 @@ class Restore:
             names.flush()
             self._say("restoring the recordings")
             self._rsync(
-                "--times", "--from0", f"--files-from={names.name}", "--chmod=D2750,F640",
+                "--times", "--from0", f"--files-from={names.name}", "--chmod=D2770,F640",
                 f"{self._target}/recordings/", f"{archive}/", may_lack=True,
             )  # fmt: skip
         missing = whole = 0

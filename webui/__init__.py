@@ -68,7 +68,7 @@ def create_app(
     Raises ConfigError, and RuntimeError where a route names no policy.
     """
     if settings is None:
-        journal.setup()
+        journal.setup("callstash-web")
         settings = config.load("web", Settings)
         with db.connect(settings.database, "web") as connection:
             db.check_schema(connection)

@@ -6,6 +6,7 @@ import pika
 from pika.exceptions import AMQPError
 
 from common import topology
+from common.bus import parameters as reach
 
 SECONDS = 2.0
 PURPOSES = {
@@ -30,7 +31,7 @@ class Queue:
 
 def look(broker: str) -> tuple[str, list[Queue]] | None:
     """Return the version of RabbitMQ and its queues; None where it does not answer in time."""
-    parameters = pika.URLParameters(broker)
+    parameters = reach(broker)
     parameters.socket_timeout = parameters.stack_timeout = SECONDS
     parameters.blocked_connection_timeout = SECONDS
     parameters.connection_attempts = 1

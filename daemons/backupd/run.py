@@ -160,7 +160,7 @@ class Backup:
         self.catalogue = self.now().astimezone(UTC).strftime(FORMAT)
         made = self.work / "catalogue"
         shutil.rmtree(made, ignore_errors=True)
-        made.mkdir()
+        made.mkdir(mode=0o700)
         command = [
             "setpriv", "--pdeathsig", "TERM", "--", "ionice", "-c", "3", self.pg_dump,
             "--format=custom", f"--snapshot={snapshot}", f"--file={made / 'db.dump'}",

@@ -14,6 +14,7 @@ import pika
 from pika.exceptions import AMQPError
 
 from common import topology
+from common.bus import parameters
 from common.daemon import Life
 from common.db import Connection
 from daemons.housekeeper.queries import system
@@ -28,7 +29,7 @@ class DeadLetters:
     """Empties the dead-letter queue into the table."""
 
     def __init__(self, broker: str, db: Connection) -> None:
-        self._parameters = pika.URLParameters(broker)
+        self._parameters = parameters(broker)
         self._parameters.socket_timeout = self._parameters.stack_timeout = 5
         self._parameters.blocked_connection_timeout = 5
         self._db = db
