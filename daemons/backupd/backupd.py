@@ -28,6 +28,8 @@ log = logging.getLogger(__name__)
 
 POSTGRESQL = Path("/usr/lib/postgresql")
 DAILY, WEEKLY = timedelta(days=1), timedelta(days=7)
+# What failed is tried again after these, and then not before the next night.
+PAUSES = (timedelta(minutes=15), timedelta(hours=1), timedelta(hours=4))
 REPAIRED = 20  # damaged recordings that are fetched back at a time
 INTERRUPTED = "It was interrupted."
 
@@ -133,7 +135,12 @@ class Backupd:
             return ""
         last = queries.last_start(self._db, saved.target)
         due = latest(self._now(), self._at, self._zone)
-        return "backupd" if last is None or last < due else ""
+        if last is None or last < due:
+            return "backupd"
+        count, ended = queries.failures(self._db, saved.target, due)
+        if ended is None or count > len(PAUSES):
+            return ""  # the next night's
+        return "backupd" if self._now() - ended >= PAUSES[count - 1] else ""
 
     def _begin(self, by: str) -> None:
         saved = self._saved()

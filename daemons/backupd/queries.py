@@ -77,6 +77,19 @@ def last_start(db: Connection, of: UUID) -> datetime | None:
     return row[0] if row else None
 
 
+def failures(db: Connection, of: UUID, since: datetime) -> tuple[int, datetime | None]:
+    """Return how many backups to a target failed in a row since an instant, and when the last of
+    them ended.
+    """
+    row = db.execute(
+        "SELECT count(*), max(finished_at) FROM backup_run WHERE target = %(of)s"
+        " AND state = 'failed' AND started_at >= %(since)s AND id > coalesce((SELECT max(id)"
+        " FROM backup_run WHERE target = %(of)s AND state <> 'failed'), 0)",
+        {"of": of, "since": since},
+    ).fetchone()
+    return (int(row[0]), row[1]) if row else (0, None)
+
+
 def begin(db: Connection, asked_by: str, to: UUID, now: datetime) -> int:
     """Insert a backup and return its id."""
     row = db.execute(

@@ -201,7 +201,8 @@ def _backups(db: Connection, now: datetime) -> Iterator[Condition]:
     if found.state == "failed":
         yield Condition(
             "backup_failed", "", 1, False, "The last backup failed.",
-            f"{_sentence(found.error)} CallStash tries again by itself every night.",
+            f"{_sentence(found.error)} CallStash tries again by itself, within hours"
+            " and every night.",
         )  # fmt: skip
     since = max(filter(None, (found.good_at, found.saved_at)))
     late = sum(now - since > timedelta(hours=hours) for hours in (36, 72))
