@@ -182,7 +182,9 @@ class Backup:
                     digest.update(piece)
             sums.append(f"{digest.hexdigest()}  {path.name}\n")
             yield
-        (made / "SHA256SUMS").write_text("".join(sums))
+        listed = "".join(sums)
+        (made / "SHA256SUMS").write_text(listed)
+        digest = hashlib.sha256(listed.encode())
         self.phase = "copying the catalogue"
         place = f"catalogue/{self.catalogue}"
         self.at.rsync(
@@ -191,7 +193,8 @@ class Backup:
         figures, self.statistics = self.statistics, Counter()
         yield from self._rsync("--times", "--recursive", f"{made}/", self.at.place(place))
         self.statistics = figures
-        (self.at.directory / "COMPLETE").write_text(f"{self.catalogue}\n")
+        mark = f"{self.catalogue} {digest.hexdigest()}\n"
+        (self.at.directory / "COMPLETE").write_text(mark)
         self.at.rsync(str(self.at.directory / "COMPLETE"), self.at.place(place))
         shutil.rmtree(made)
 

@@ -4,6 +4,7 @@ and what comes back of them on an empty machine.
 
 import base64
 import os
+import random
 import shutil
 import subprocess
 import time
@@ -31,6 +32,7 @@ from tests.quiet import Quiet
 from tests.service.rig import Rig
 from tests.waiting import until
 from tools.restore import Restore
+from tools.verify import Verify
 
 Connect = Callable[[str], psycopg.Connection[Any]]
 SSHD = """\
@@ -461,6 +463,36 @@ def test_it_runs_each_night_and_once_after_the_machine_was_off(saved: House) -> 
     assert began() == first + 2
 
 
+def test_what_failed_is_tried_again_soon_and_a_few_times_a_night(
+    saved: House, server: Server
+) -> None:
+    def began(after: timedelta) -> int:
+        saved.offset += after
+        saved.backupd.step(Quiet())  # type: ignore[arg-type]
+        until(
+            lambda: saved.backupd._running is None, 60,
+            doing=lambda: saved.backupd.step(Quiet()),  # type: ignore[arg-type]
+        )  # fmt: skip
+        return int(saved.rig.value("SELECT count(*) FROM backup_run WHERE asked_by = 'backupd'"))
+
+    now = datetime.now(UTC)
+    saved.offset = now.replace(hour=1, minute=0, second=5) + timedelta(days=1) - now
+    server.stop()
+    soon, hour = timedelta(minutes=16), timedelta(hours=1, minutes=1)
+    assert began(timedelta()) == 1
+    assert began(timedelta(minutes=5)) == 1
+    assert began(soon) == 2
+    assert began(soon) == 2
+    assert began(hour) == 3
+    assert began(4 * hour) == 4
+    assert began(8 * hour) == 4
+    server.start()
+    assert began(timedelta(days=1)) == 5
+    states = [row[0] for row in saved.rig.rows("SELECT state::text FROM backup_run ORDER BY id")]
+    assert states == ["failed"] * 4 + ["finished"]
+    assert began(hour) == 5
+
+
 def test_what_was_deleted_leaves_the_target_after_the_grace(saved: House, server: Server) -> None:
     saved.run()
     gone = sorted(saved.stored())[0]
@@ -539,6 +571,112 @@ def test_a_damaged_or_unfinished_catalogue_is_not_restored(
     finally:
         with stack.postgres.connect() as postgres:
             postgres.execute(f"DROP DATABASE {name} WITH (FORCE)")
+
+
+def verified(target: str, rsh: str = "ssh", master: bytes | None = None) -> list[str]:
+    """Return the places at a target that are wrong, and see that nothing else is said of them."""
+    work = Verify(target, rsh, lambda _: None, master)
+    work.run()
+    return [line.partition(": ")[0] for line in work.wrong]
+
+
+def hurt(path: Path, luck: random.Random) -> None:
+    """Flip a bit of a file, cut it, or remove it."""
+    content = bytearray(path.read_bytes())
+    how = luck.choice(("flip", "cut", "remove"))
+    if how == "remove":
+        path.unlink()
+        return
+    if how == "flip":
+        content[luck.randrange(len(content))] ^= 1 << luck.randrange(8)
+    stamp = path.stat()
+    path.write_bytes(content if how == "flip" else content[:-1])
+    os.utime(path, ns=(stamp.st_atime_ns, stamp.st_mtime_ns))
+
+
+def test_of_a_hundred_things_that_are_wrong_at_the_target_all_are_found(
+    saved: House, server: Server, sim: Any, tmp_path: Path
+) -> None:
+    sim.control("add_calls", company="default", count=90, ago_s=600)
+    saved.rig.finish()
+    for day in range(6):
+        saved.offset = timedelta(days=day)
+        assert saved.run() == ("finished", None)
+        saved.rig.db.execute("UPDATE restore_drill SET started_at = now() + interval '9 days'")
+    assert verified(str(server.path)) == []
+    for seed in range(5):
+        luck, target = random.Random(seed), tmp_path / f"hurt-{seed}"
+        shutil.copytree(server.path, target)
+        *catalogues, speaker, _newest = sorted((target / "catalogue").iterdir())
+        texts = [path for place in catalogues for path in sorted(place.iterdir())]
+        texts = [path for path in texts if path.name != "SHA256SUMS"]  # without, the rest is mute
+        audio = sorted((target / "recordings").rglob("*.csrec"))
+        chosen = [*luck.sample(texts, 19), speaker / "SHA256SUMS", *luck.sample(audio, 76)]
+        for path in chosen:
+            hurt(path, luck)
+        strangers = [target / "x", target / "catalogue/x", audio[0].parent / "x"]
+        for path in strangers:
+            path.write_bytes(b"x")
+            os.utime(path, (0, 0))
+        (target / "callstash-target.json").write_bytes(b"{")
+        hundred = [*chosen, *strangers, target / "callstash-target.json"]
+        assert len(hundred) == 100
+        work = Verify(str(target), "ssh", lambda _: None)
+        work.run()
+        names = [str(path.relative_to(target)) for path in hundred]
+        for name in names:
+            assert any(name in line for line in work.wrong), name
+        for line in work.wrong:  # where the hashes are damaged, what they are of is suspect too
+            assert speaker.name in line or any(name in line for name in names), line
+
+
+def test_a_target_on_a_server_is_verified_and_decrypted(saved: House, server: Server) -> None:
+    assert saved.run() == ("finished", None)
+    key = saved.credentials / "backup_ssh"
+    rsh = (
+        f"ssh -i {key} -p {server.port} -o StrictHostKeyChecking=no -o LogLevel=ERROR"
+        " -o UserKnownHostsFile=/dev/null"
+    )
+    target = f"root@127.0.0.1:{server.path}"
+    said: list[str] = []
+    Verify(target, rsh, said.append, saved.rig.master).run()
+    count = len(saved.stored())
+    assert said[1:] == [
+        f"{count:,} recordings are as they were stored and were decrypted to their end"
+    ]
+    (catalogue,) = (server.path / "catalogue").iterdir()
+    assert verified(target, rsh, seal.generate()[0]) == [f"catalogue/{catalogue.name}"]
+    first, second, *_ = sorted((server.path / "recordings").rglob("*.csrec"))
+    first.unlink()
+    second.write_bytes(b"x")
+    assert verified(target, rsh) == [str(p.relative_to(server.path)) for p in (first, second)]
+    shutil.rmtree(catalogue)
+    assert verified(target, rsh) == ["catalogue"]
+
+
+def test_a_recording_that_another_key_was_put_to_is_named(saved: House, server: Server) -> None:
+    one, other = saved.rig.rows("SELECT recording_id, ecek FROM recording_audio LIMIT 2")
+    saved.rig.db.execute(
+        "UPDATE recording_audio SET ecek = %s WHERE recording_id = %s", [other[1], one[0]]
+    )
+    assert saved.run() == ("finished", None)
+    assert verified(str(server.path)) == []
+    (named,) = verified(str(server.path), master=saved.rig.master)
+    assert str(one[0]) in named
+
+
+def test_what_was_deleted_or_stored_since_is_not_taken_for_strange(
+    saved: House, server: Server
+) -> None:
+    saved.run()
+    gone = sorted(saved.stored())[0]
+    saved.rig.db.execute("INSERT INTO unlink_pending (path) VALUES (%s)", [gone])
+    (saved.rig.root / gone).unlink()
+    saved.rig.db.execute("DELETE FROM recording_audio WHERE recording_id = %s", [Path(gone).stem])
+    saved.run()
+    later = server.path / "recordings" / Path(gone).parent / "later.csrec"
+    later.write_bytes(b"stored after the catalogue was written")
+    assert verified(str(server.path)) == []
 
 
 def test_catalogues_are_kept_by_day_week_and_month() -> None:
