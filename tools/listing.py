@@ -11,6 +11,7 @@ from datetime import datetime
 from pathlib import Path
 from uuid import UUID
 
+from common import rowfile
 from common.errors import CallStashError
 from common.store import Store
 
@@ -77,6 +78,12 @@ def _name(company: int, started: str, recording: str, generation: int) -> str:
     return Store.name(company, datetime.fromisoformat(started), UUID(recording), generation)
 
 
+def _columns(path: Path, table: str, *wanted: str) -> Iterator[tuple[str, ...]]:
+    for columns, line in rowfile.lines(path, table):
+        values = line.decode().rstrip("\n").split("\t")
+        yield tuple(values[columns.index(name)].removeprefix("\\\\x") for name in wanted)
+
+
 class Listing:
     """The files that a dump lists, beside those that are found."""
 
@@ -84,15 +91,19 @@ class Listing:
         self._db = db = sqlite3.connect(directory / "listing")
         db.executescript(f"PRAGMA synchronous = off; PRAGMA journal_mode = off; {SCHEMA}")
         db.create_function("file_name", 4, _name)
-        db.executemany(
+        db.executemany("INSERT INTO deleted VALUES (?)", rows(dump, "backup_delete", "path"))
+
+    def add(self, path: Path) -> None:
+        """List what is in a file with rows. Raises RowsDamaged."""
+        self._db.executemany(
             "INSERT INTO recording VALUES (?, ?, ?)",
-            rows(dump, "recording", "id", "company_id", "started_at"),
+            _columns(path, "recording", "id", "company_id", "started_at"),
         )
-        audio = rows(
-            dump, "recording_audio", "recording_id", "generation", "file_sha256", "file_size",
+        audio = _columns(
+            path, "recording_audio", "recording_id", "generation", "file_sha256", "file_size",
             "key_version", "ecek",
         )  # fmt: skip
-        db.executemany(
+        self._db.executemany(
             "INSERT INTO audio VALUES (?, ?, ?, ?, ?, ?)",
             (
                 (id, int(generation), bytes.fromhex(sha256), int(size), int(version),
@@ -100,9 +111,14 @@ class Listing:
                 for id, generation, sha256, size, version, ecek in audio
             ),
         )  # fmt: skip
-        db.executemany("INSERT INTO deleted VALUES (?)", rows(dump, "backup_delete", "path"))
-        db.execute(LISTED)
-        db.commit()
+
+    def join(self) -> dict[str, int]:
+        """Put together what was added; return how many recordings and bytes that is."""
+        self._db.execute(LISTED)
+        self._db.commit()
+        query = "SELECT count(*), coalesce(sum(size), 0) FROM listed"
+        recordings, size = self._db.execute(query).fetchone()
+        return {"recordings": int(recordings), "bytes": int(size)}
 
     def close(self) -> None:
         """Forget everything."""

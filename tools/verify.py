@@ -17,15 +17,17 @@ from uuid import UUID
 import click
 from cryptography.hazmat.primitives.asymmetric.rsa import RSAPrivateKey
 
-from common import archive, keys, seal
+from common import archive, keys, rowfile, seal
 from common.errors import ArchiveError, CallStashError, ConfigError, KeyUnavailable
+from common.rowfile import RowFile, RowsDamaged
 from tools.listing import DumpUnreadable, Listed, Listing, rows
 
 IDENTITY = "callstash-target.json"
-OURS = {IDENTITY, "recordings", "catalogue"}
+OURS = {IDENTITY, "recordings", "catalogue", rowfile.DIRECTORY}
 TOLERATED = (".", "@", "#", "lost+found")  # what file systems and NAS put everywhere
 MARKS = {"COMPLETE", "SHA256SUMS"}
 FORMAT = "%Y%m%dT%H%M%SZ"
+DAYS = 30  # files with rows of a server that are looked at together
 FETCHED, FETCHED_BYTES = 1000, 256 << 20  # files of a server that are looked at together
 SLACK = timedelta(hours=1)  # what was stored shortly before a catalogue may be in the next one only
 FOREIGN = 23  # rsync's status where some files could not be copied
@@ -48,6 +50,7 @@ class Verify:
         self._master = master
         self._companies: dict[int, UUID] = {}
         self._keys: dict[tuple[int, int], RSAPrivateKey] = {}
+        self._rows: dict[str, list[RowFile]] = {}  # of each catalogue that says so
         self.wrong: list[str] = []
 
     def run(self) -> None:
@@ -93,6 +96,7 @@ class Verify:
             if newest is None and len(self.wrong) == begun:
                 newest = name
                 shutil.copyfile(place / "db.dump", self._directory / "db.dump")
+                self._counts = json.loads((place / "COUNTS").read_bytes())
         return newest
 
     def _catalogue(self, name: str, place: Path) -> None:
@@ -122,6 +126,38 @@ class Verify:
                 self._note(f"catalogue/{name}/{file}", "is missing")
             elif not (place / file).is_file() or _sha256(place / file) != expected[file]:
                 self._note(f"catalogue/{name}/{file}", "is damaged")
+            elif file == rowfile.LIST:
+                self._rows[name] = rowfile.listed(place)
+
+    def _days(self, listing: Listing, newest: str) -> set[str]:
+        """Check every file with rows and list what those of the newest catalogue have; return the
+        days of which that can't be known.
+        """
+        there = set()
+        for name, _ in self._list(rowfile.DIRECTORY, "--recursive"):
+            place = f"{rowfile.DIRECTORY}/{name}"
+            if rowfile.named(place):
+                there.add(place)
+            elif not Path(name).name.startswith("."):
+                self._note(place, "is not known")
+        needed = {file.name for files in self._rows.values() for file in files}
+        for name in sorted(needed - there):
+            self._note(name, "is missing")
+        lost = {f"{file.day:%Y/%m/%d}" for file in self._rows[newest] if file.name not in there}
+        wanted = {file.name for file in self._rows[newest]}
+        names = sorted(there)
+        for start in range(0, len(names), DAYS):
+            batch = names[start : start + DAYS]
+            root = self._root("", batch)
+            for name in batch:
+                file = rowfile.named(name)
+                assert file is not None
+                if not rowfile.is_whole(root / name, file):
+                    self._note(name, "is damaged")
+                    lost.add(f"{file.day:%Y/%m/%d}")
+                elif name in wanted:
+                    listing.add(root / name)
+        return lost
 
     def _files(self, newest: str) -> None:
         """Compare the recordings with the newest catalogue that is whole."""
@@ -129,9 +165,13 @@ class Verify:
         dump = self._directory / "db.dump"
         try:
             listing = Listing(dump, self._directory)
+            lost = self._days(listing, newest)
+            counts = listing.join()
+            if not lost and counts != self._counts:
+                self._note(f"catalogue/{newest}", "its rows are not those that were counted")
             if self._master is not None:
                 self._open(dump, self._master)
-        except (DumpUnreadable, KeyUnavailable) as error:
+        except (DumpUnreadable, RowsDamaged, KeyUnavailable) as error:
             self._note(f"catalogue/{newest}", str(error))
             return
         written = datetime.strptime(newest, FORMAT).replace(tzinfo=UTC) - SLACK
@@ -142,10 +182,11 @@ class Verify:
         for name in listing.missing():
             self._note(f"recordings/{name}", "is missing")
         for name in listing.unknown(written.strftime("%Y/%m/%d %H:%M:%S")):
-            self._note(f"recordings/{name}", "is not known")
+            if not any(f"/{day}/" in name for day in lost):
+                self._note(f"recordings/{name}", "is not known")
         whole = 0
         for batch in _batches(listing.present()):
-            root = self._root(batch)
+            root = self._root("recordings", [one.name for one in batch])
             for one in batch:
                 if what := self._file(root / one.name, one):
                     self._note(f"recordings/{one.name}", what)
@@ -225,14 +266,15 @@ class Verify:
         self._copy("--recursive", f"{self._target}/{place}{slash}", f"{got}/")
         return got
 
-    def _root(self, batch: list[Listed]) -> Path:
-        """Return a directory with the recordings of a batch in their places."""
+    def _root(self, place: str, batch: list[str]) -> Path:
+        """Return a directory with files of a directory at the target in their places."""
         if not self._is_remote:
-            return Path(self._target, "recordings")
+            return Path(self._target, place)
         got = self._clear()
         names = self._directory / "names"
-        names.write_bytes(b"".join(os.fsencode(one.name) + b"\0" for one in batch))
-        self._copy("--from0", f"--files-from={names}", f"{self._target}/recordings/", f"{got}/")
+        names.write_bytes(b"".join(os.fsencode(name) + b"\0" for name in batch))
+        source = f"{self._target}/{place}/".replace("//", "/")
+        self._copy("--from0", f"--files-from={names}", source, f"{got}/")
         return got
 
     def _clear(self) -> Path:
