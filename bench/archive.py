@@ -37,6 +37,7 @@ def installation(directory: Path, url: str | None = None) -> Iterator[Installati
         ours = Installation(
             directory / "ours", stack.postgres.dsn("callstash"), stack.rabbitmq.url(),
             directory / "ours" / "companies",
+            f'[backupd]\nbackup_directory = "{directory}/backup"\nwork = "{directory}/backupd"\n',
         )  # fmt: skip
         if url:
             ours.tool("add-pbx", "--name", "Bench", url, stdin=client.KEY)

@@ -13,7 +13,7 @@ from simulators.pbx import client
 SECONDS = 60
 WORDS = (
     "daemons.poller", "daemons.archiver", "daemons.housekeeper", "daemons.notifier",
-    "daemons.raidmon", "gunicorn", "postgres", "beam", "epmd",
+    "daemons.raidmon", "daemons.backupd", "gunicorn", "postgres", "beam", "epmd",
 )  # fmt: skip
 
 
@@ -64,7 +64,7 @@ def main() -> None:
     pbx = client.start("--scenario", "small")
     try:
         with installation(directory, pbx.url) as ours:
-            others = ("poller", "housekeeper", "notifier", "raidmon")
+            others = ("poller", "housekeeper", "notifier", "raidmon", "backupd")
             for name in (*others, *(f"archiver@{n + 1}" for n in range(ARCHIVERS))):
                 ours.start(name)
             ours.start_web(f"127.0.0.1:{free_port()}")

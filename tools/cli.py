@@ -40,6 +40,7 @@ from tools.export_keys import export_keys
 from tools.kit import check_kit
 from tools.restore import Restore
 from tools.rotate import finish, rewrap, rotate_key, rotate_master
+from tools.verify import verify
 from tools.verify_evidence import verify_evidence
 
 ACCOUNTS = ("sysadmin", "admin")
@@ -168,6 +169,9 @@ def restore_backup(target: str, master_key: Path, credentials: Path, rsh: str) -
         work = Restore(target, rsh, connection, dsn, click.echo)
         if work.run(master, credentials, settings.archive):
             raise ConfigError("not all recordings are back: the housekeeper fetches what it can")
+
+
+cli.add_command(verify)
 
 
 @cli.command("add-pbx")

@@ -4,6 +4,7 @@ Nothing is changed before it is known that the catalogue is whole and the recove
 """
 
 import hashlib
+import json
 import os
 import subprocess
 import tempfile
@@ -11,7 +12,7 @@ import time
 from collections.abc import Callable
 from pathlib import Path
 
-from common import backup, db, keys, seal
+from common import backup, db, keys, rowfile, seal
 from common.errors import ConfigError
 from common.store import Store
 
@@ -20,6 +21,8 @@ FOREIGN = 23  # rsync's status where some files could not be copied
 AFTER = (
     "DELETE FROM backup_progress",
     "UPDATE recording_audio SET written_by = '0'",  # transactions are counted anew
+    "DELETE FROM backup_rows",
+    "DELETE FROM backup_changed",
     "DELETE FROM daemon_status",
     "DELETE FROM session",
     "UPDATE backup_run SET state = 'failed', finished_at = now(), error = 'It was interrupted.'"
@@ -27,6 +30,8 @@ AFTER = (
     "UPDATE poll_schedule SET next_poll_at = now()",
     "INSERT INTO audit (actor, action, subject) VALUES ('console', 'box.restored', '')",
 )
+
+MARK, BEGUN, COPYING = "callstash_restore", "begun", "copying"
 
 Say = Callable[[str], None]
 
@@ -44,18 +49,48 @@ class Restore:
         self._say = say
 
     def run(self, master: bytes, credentials: Path, archive: Path) -> int:
-        """Restore everything and return how many recordings are missing. Raises ConfigError."""
+        """Restore everything and return how many recordings are missing. Raises ConfigError.
+
+        What was cut off goes on: with the recordings where the database was back, else from the
+        beginning.
+        """
         begun = time.monotonic()
-        if self._db.execute("SELECT 1 FROM pg_tables WHERE schemaname = 'public'").fetchone():
-            raise ConfigError("the database is not empty: restore into a new one")
-        with tempfile.TemporaryDirectory(prefix="callstash-restore-") as name:
-            catalogue = self._catalogue(Path(name))
-            self._open(catalogue, master)
-            self._database(catalogue)
+        state = self._state()
+        if state != COPYING:
+            with tempfile.TemporaryDirectory(prefix="callstash-restore-") as name:
+                catalogue = self._catalogue(Path(name))
+                self._open(catalogue, master)
+                self._begin(state)
+                self._database(catalogue)
+        else:
+            self._say("the database is back: going on with the recordings")
         self._credentials(master, credentials)
         missing = self._recordings(archive)
+        self._db.execute(f"DROP SCHEMA {MARK} CASCADE")
         self._say(f"restored in {time.monotonic() - begun:.0f} s")
         return missing
+
+    def _state(self) -> str:
+        """Return how far a restore that was cut off had come; empty: there was none."""
+        if self._db.execute("SELECT to_regclass(%s)", [f"{MARK}.progress"]).fetchone() != (None,):
+            row = self._db.execute(f"SELECT state FROM {MARK}.progress").fetchone()
+            assert row is not None
+            return str(row[0])
+        if self._db.execute("SELECT 1 FROM pg_tables WHERE schemaname = 'public'").fetchone():
+            raise ConfigError("the database is not empty: restore into a new one")
+        return ""
+
+    def _begin(self, state: str) -> None:
+        """Note that a restore runs; what one that was cut off left of a database goes."""
+        with self._db.transaction():
+            if state == BEGUN:
+                self._say("a restore was cut off: beginning again")
+                self._db.execute("DROP SCHEMA public CASCADE")
+                self._db.execute("CREATE SCHEMA public AUTHORIZATION pg_database_owner")
+                self._db.execute("GRANT USAGE ON SCHEMA public TO public")
+            else:
+                self._db.execute(f"CREATE SCHEMA {MARK}")
+                self._db.execute(f"CREATE TABLE {MARK}.progress AS SELECT '{BEGUN}' AS state")
 
     def _rsync(self, *arguments: str, may_lack: bool = False) -> None:
         command = ["rsync", "--secluded-args", f"--rsh={self._rsh}", *arguments]
@@ -82,7 +117,19 @@ class Restore:
             with (found / Path(name).name).open("rb") as file:
                 if hashlib.file_digest(file, "sha256").hexdigest() != digest:
                     raise ConfigError(f"{name} in catalogue {names[-1]} is damaged")
+        self._rows(found)
         return found
+
+    def _rows(self, catalogue: Path) -> None:
+        """Fetch the files with the rows of recordings."""
+        files = rowfile.listed(catalogue)
+        names = catalogue / "names"
+        names.write_text("".join(f"{file.name}\n" for file in files))
+        if files:
+            self._rsync(f"--files-from={names}", f"{self._target}/", f"{catalogue}/", may_lack=True)
+        for file in files:
+            if not rowfile.is_whole(catalogue / file.name, file):
+                raise ConfigError(f"{file.name} is missing or damaged")
 
     def _open(self, catalogue: Path, master: bytes) -> None:
         """See that the recovery kit belongs to this backup."""
@@ -101,19 +148,30 @@ class Restore:
                 "SELECT 1 FROM pg_roles WHERE rolname = %s", [f"callstash_{role}"]
             ).fetchone():
                 self._db.execute(f"CREATE ROLE callstash_{role} LOGIN")
+        self._say("restoring the database")
+        self._restore(catalogue, "pre-data", "data")
+        for file in rowfile.listed(catalogue):
+            with self._db.transaction():
+                rowfile.load(self._db, catalogue / file.name)
+        self._restore(catalogue, "post-data")
+        listed = json.loads((catalogue / "COUNTS").read_text())
+        row = self._db.execute("SELECT count(*) FROM recording_audio").fetchone()
+        if row is None or row[0] != listed["recordings"]:
+            raise ConfigError(f"the database that came back has not {listed['recordings']} calls")
+        db.migrate(self._db)
+        with self._db.transaction():
+            for query in (*AFTER, f"UPDATE {MARK}.progress SET state = '{COPYING}'"):
+                self._db.execute(query)
+
+    def _restore(self, catalogue: Path, *sections: str) -> None:
         command = [
             "pg_restore", "--no-owner", "--exit-on-error", "--single-transaction",
-            f"--dbname={self._dsn}",
+            *(f"--section={section}" for section in sections), f"--dbname={self._dsn}",
             str(catalogue / "db.dump"),
         ]  # fmt: skip
-        self._say("restoring the database")
         done = subprocess.run(command, capture_output=True, text=True, check=False, env=os.environ)
         if done.returncode:
             raise ConfigError(f"the database can't be restored: {done.stderr.strip()[:500]}")
-        db.migrate(self._db)
-        with self._db.transaction():
-            for query in AFTER:
-                self._db.execute(query)
 
     def _credentials(self, master: bytes, directory: Path) -> None:
         directory.mkdir(mode=0o700, parents=True, exist_ok=True)

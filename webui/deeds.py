@@ -11,6 +11,8 @@ WORDS = {
     "audit.export": "saved the audit log",
     "backup.cancel": "cancelled a backup",
     "backup.changed": "changed the backup target",
+    "backup.confirmed": "let backups go on without lost recordings",
+    "backup.paced": "changed how fast backups copy",
     "backup.removed": "switched backups off",
     "backup.run": "asked for a backup",
     "box.restored": "restored this CallStash from a backup",

@@ -28,6 +28,8 @@ PAGES = {  # of each kind of alert
     "restarting": "system.page",
     "messages": "system.page",
     "backup_failed": "backup.page",
+    "backup_brake": "backup.page",
+    "backup_mended": "backup.page",
     "backup_overdue": "backup.page",
     "restore_unproven": "backup.page",
     "mail_stuck": "mail.server",

@@ -169,6 +169,37 @@ CREATE FUNCTION public.digits(text) RETURNS text
 
 COMMENT ON FUNCTION public.digits(text) IS 'The first number in the text of a party, such as 1001 of "1001 Alice Example".';
 
+CREATE FUNCTION public.note_changed_days() RETURNS trigger
+    LANGUAGE plpgsql SECURITY DEFINER
+    SET search_path TO 'public'
+    AS $$
+BEGIN
+    IF TG_OP = 'UPDATE' THEN
+        INSERT INTO backup_changed (day) SELECT (started_at AT TIME ZONE 'UTC')::date
+            FROM (SELECT started_at FROM changed UNION ALL SELECT started_at FROM former) both_of GROUP BY 1;
+
+    ELSE
+        INSERT INTO backup_changed (day)
+            SELECT (started_at AT TIME ZONE 'UTC')::date FROM changed GROUP BY 1;
+
+    END IF;
+
+    RETURN NULL;
+
+END $$;
+
+CREATE FUNCTION public.note_changed_parts() RETURNS trigger
+    LANGUAGE plpgsql SECURITY DEFINER
+    SET search_path TO 'public'
+    AS $$
+BEGIN
+    INSERT INTO backup_changed (day) SELECT (r.started_at AT TIME ZONE 'UTC')::date
+        FROM changed c JOIN recording r ON r.id = c.recording_id GROUP BY 1;
+
+    RETURN NULL;
+
+END $$;
+
 CREATE FUNCTION public.note_deletion() RETURNS trigger
     LANGUAGE plpgsql SECURITY DEFINER
     SET search_path TO 'public'
@@ -269,6 +300,33 @@ ALTER TABLE public.audit ALTER COLUMN id ADD GENERATED ALWAYS AS IDENTITY (
     CACHE 1
 );
 
+CREATE TABLE public.backup_brake (
+    single boolean DEFAULT true NOT NULL,
+    found_at timestamp with time zone NOT NULL,
+    recordings bigint NOT NULL,
+    lost_rows bigint NOT NULL,
+    lost_files bigint NOT NULL,
+    confirmed_at timestamp with time zone,
+    confirmed_by text,
+    CONSTRAINT backup_brake_check CHECK (((confirmed_at IS NULL) = (confirmed_by IS NULL))),
+    CONSTRAINT backup_brake_single_check CHECK (single)
+);
+
+COMMENT ON TABLE public.backup_brake IS 'What the archive lost, not by policy, when that stopped backups; they go on once it is confirmed. Owner: backupd; the web UI confirms.';
+
+COMMENT ON COLUMN public.backup_brake.recordings IS 'How many there were in the last complete catalogue.';
+
+COMMENT ON COLUMN public.backup_brake.lost_rows IS 'Recordings that the database no longer has; lost_files are those whose file is missing.';
+
+CREATE TABLE public.backup_changed (
+    day date NOT NULL,
+    written_by xid8 DEFAULT pg_current_xact_id() NOT NULL
+);
+
+COMMENT ON TABLE public.backup_changed IS 'Days (UTC) of which rows of recordings changed since the last backup, again and again. Written by triggers; backupd deletes what a finished catalogue has.';
+
+COMMENT ON COLUMN public.backup_changed.written_by IS 'The transaction that changed them: it may be over only after the catalogue was begun.';
+
 CREATE TABLE public.backup_delete (
     path text NOT NULL,
     deleted_at timestamp with time zone DEFAULT now() NOT NULL
@@ -278,10 +336,36 @@ COMMENT ON TABLE public.backup_delete IS 'Files that are deleted here and leave 
 
 CREATE TABLE public.backup_progress (
     target uuid NOT NULL,
-    copied_upto xid8 NOT NULL
+    copied_upto xid8 NOT NULL,
+    compared_at timestamp with time zone,
+    snapshot text,
+    taken_at timestamp with time zone
 );
 
 COMMENT ON TABLE public.backup_progress IS 'What a target has: all files whose rows were written by transactions before this one. Owner: backupd.';
+
+COMMENT ON COLUMN public.backup_progress.compared_at IS 'When the whole target was last compared with this box; null: the next backup does.';
+
+COMMENT ON COLUMN public.backup_progress.snapshot IS 'What the newest complete catalogue saw, as pg_current_snapshot() says it; taken_at is when.';
+
+CREATE TABLE public.backup_rows (
+    target uuid NOT NULL,
+    day date NOT NULL,
+    sha256 bytea NOT NULL,
+    content bytea NOT NULL,
+    recordings bigint NOT NULL,
+    bytes bigint NOT NULL,
+    CONSTRAINT backup_rows_content_check CHECK ((length(content) = 32)),
+    CONSTRAINT backup_rows_sha256_check CHECK ((length(sha256) = 32))
+);
+
+COMMENT ON TABLE public.backup_rows IS 'The file with the rows of each day in the newest complete catalogue of a target. Owner: backupd.';
+
+COMMENT ON COLUMN public.backup_rows.sha256 IS 'Of the file as it lies at the target; it is part of its name.';
+
+COMMENT ON COLUMN public.backup_rows.content IS 'SHA-256 of what is in it, unpacked: two versions of zlib may pack it differently.';
+
+COMMENT ON COLUMN public.backup_rows.recordings IS 'How many rows of recording_audio are in it, and in bytes the sum of their file_size.';
 
 CREATE TABLE public.backup_run (
     id bigint NOT NULL,
@@ -326,8 +410,13 @@ CREATE TABLE public.backup_target (
     target uuid NOT NULL,
     saved_at timestamp with time zone DEFAULT now() NOT NULL,
     saved_by text NOT NULL,
+    rate_kb integer,
+    quiet_from time without time zone,
+    quiet_until time without time zone,
     CONSTRAINT backup_target_check CHECK (((kind = 'volume'::public.backup_kind) OR ((host <> ''::text) AND (path ~~ '/%'::text) AND (username <> ''::text) AND (host_key <> ''::text)))),
+    CONSTRAINT backup_target_check1 CHECK ((((quiet_from IS NULL) = (quiet_until IS NULL)) AND (quiet_from <> quiet_until))),
     CONSTRAINT backup_target_port_check CHECK (((port >= 1) AND (port <= 65535))),
+    CONSTRAINT backup_target_rate_kb_check CHECK ((rate_kb > 0)),
     CONSTRAINT backup_target_single_check CHECK (single)
 );
 
@@ -338,6 +427,10 @@ COMMENT ON COLUMN public.backup_target.password_sealed IS 'Sealed to the key "ba
 COMMENT ON COLUMN public.backup_target.host_key IS 'The one host key that is accepted, as type and base64.';
 
 COMMENT ON COLUMN public.backup_target.target IS 'Stands in a file at the target, so that no other directory is taken for it.';
+
+COMMENT ON COLUMN public.backup_target.rate_kb IS 'Kilobytes (1000 bytes) a second that recordings are copied with at most; null: as fast as it goes.';
+
+COMMENT ON COLUMN public.backup_target.quiet_from IS 'From this time of day until quiet_until, a target that has no complete catalogue is not filled; null: it is at any time.';
 
 CREATE TABLE public.box (
     single boolean DEFAULT true NOT NULL,
@@ -1331,11 +1424,17 @@ ALTER TABLE ONLY public.alert
 ALTER TABLE ONLY public.audit
     ADD CONSTRAINT audit_pkey PRIMARY KEY (id);
 
+ALTER TABLE ONLY public.backup_brake
+    ADD CONSTRAINT backup_brake_pkey PRIMARY KEY (single);
+
 ALTER TABLE ONLY public.backup_delete
     ADD CONSTRAINT backup_delete_pkey PRIMARY KEY (path);
 
 ALTER TABLE ONLY public.backup_progress
     ADD CONSTRAINT backup_progress_pkey PRIMARY KEY (target);
+
+ALTER TABLE ONLY public.backup_rows
+    ADD CONSTRAINT backup_rows_pkey PRIMARY KEY (target, day);
 
 ALTER TABLE ONLY public.backup_run
     ADD CONSTRAINT backup_run_pkey PRIMARY KEY (id);
@@ -1632,6 +1731,24 @@ CREATE INDEX webhook_delivery_of ON public.webhook_delivery USING btree (webhook
 
 CREATE TRIGGER audit_append_only BEFORE DELETE OR UPDATE OR TRUNCATE ON public.audit FOR EACH STATEMENT EXECUTE FUNCTION public.refuse_change();
 
+CREATE TRIGGER backup_deleted AFTER DELETE ON public.recording REFERENCING OLD TABLE AS changed FOR EACH STATEMENT EXECUTE FUNCTION public.note_changed_days();
+
+CREATE TRIGGER backup_deleted AFTER DELETE ON public.recording_audio REFERENCING OLD TABLE AS changed FOR EACH STATEMENT EXECUTE FUNCTION public.note_changed_parts();
+
+CREATE TRIGGER backup_deleted AFTER DELETE ON public.recording_owner REFERENCING OLD TABLE AS changed FOR EACH STATEMENT EXECUTE FUNCTION public.note_changed_parts();
+
+CREATE TRIGGER backup_inserted AFTER INSERT ON public.recording REFERENCING NEW TABLE AS changed FOR EACH STATEMENT EXECUTE FUNCTION public.note_changed_days();
+
+CREATE TRIGGER backup_inserted AFTER INSERT ON public.recording_audio REFERENCING NEW TABLE AS changed FOR EACH STATEMENT EXECUTE FUNCTION public.note_changed_parts();
+
+CREATE TRIGGER backup_inserted AFTER INSERT ON public.recording_owner REFERENCING NEW TABLE AS changed FOR EACH STATEMENT EXECUTE FUNCTION public.note_changed_parts();
+
+CREATE TRIGGER backup_updated AFTER UPDATE ON public.recording REFERENCING OLD TABLE AS former NEW TABLE AS changed FOR EACH STATEMENT EXECUTE FUNCTION public.note_changed_days();
+
+CREATE TRIGGER backup_updated AFTER UPDATE ON public.recording_audio REFERENCING NEW TABLE AS changed FOR EACH STATEMENT EXECUTE FUNCTION public.note_changed_parts();
+
+CREATE TRIGGER backup_updated AFTER UPDATE ON public.recording_owner REFERENCING NEW TABLE AS changed FOR EACH STATEMENT EXECUTE FUNCTION public.note_changed_parts();
+
 CREATE TRIGGER unlink_noted AFTER INSERT ON public.unlink_pending FOR EACH ROW EXECUTE FUNCTION public.note_deletion();
 
 ALTER TABLE ONLY public.call_note
@@ -1815,9 +1932,23 @@ GRANT INSERT(address) ON TABLE public.audit TO callstash_notifier;
 
 GRANT INSERT(address) ON TABLE public.audit TO callstash_backupd;
 
+GRANT INSERT,DELETE,UPDATE ON TABLE public.backup_brake TO callstash_backupd;
+
+GRANT SELECT ON TABLE public.backup_brake TO callstash_web;
+
+GRANT SELECT ON TABLE public.backup_brake TO callstash_notifier;
+
+GRANT UPDATE(confirmed_at) ON TABLE public.backup_brake TO callstash_web;
+
+GRANT UPDATE(confirmed_by) ON TABLE public.backup_brake TO callstash_web;
+
+GRANT DELETE ON TABLE public.backup_changed TO callstash_backupd;
+
 GRANT DELETE ON TABLE public.backup_delete TO callstash_backupd;
 
 GRANT INSERT,DELETE,UPDATE ON TABLE public.backup_progress TO callstash_backupd;
+
+GRANT INSERT,DELETE,UPDATE ON TABLE public.backup_rows TO callstash_backupd;
 
 GRANT INSERT,UPDATE ON TABLE public.backup_run TO callstash_backupd;
 
@@ -1856,6 +1987,12 @@ GRANT SELECT(saved_at) ON TABLE public.backup_target TO callstash_web;
 GRANT SELECT(saved_at) ON TABLE public.backup_target TO callstash_notifier;
 
 GRANT SELECT(saved_by) ON TABLE public.backup_target TO callstash_web;
+
+GRANT SELECT(rate_kb) ON TABLE public.backup_target TO callstash_web;
+
+GRANT SELECT(quiet_from) ON TABLE public.backup_target TO callstash_web;
+
+GRANT SELECT(quiet_until) ON TABLE public.backup_target TO callstash_web;
 
 GRANT SELECT ON TABLE public.box TO callstash_web;
 

@@ -20,6 +20,7 @@ from common.store import Store
 from common.zone import latest, zone
 from daemons.backupd import check, queries
 from daemons.backupd.drill import Drill
+from daemons.backupd.pace import Pace
 from daemons.backupd.repair import Repair
 from daemons.backupd.run import Backup
 from daemons.backupd.target import BackupFailed, Target, host_key, reached
@@ -28,6 +29,8 @@ log = logging.getLogger(__name__)
 
 POSTGRESQL = Path("/usr/lib/postgresql")
 DAILY, WEEKLY = timedelta(days=1), timedelta(days=7)
+# What failed is tried again after these, and then not before the next night.
+PAUSES = (timedelta(minutes=15), timedelta(hours=1), timedelta(hours=4))
 REPAIRED = 20  # damaged recordings that are fetched back at a time
 INTERRUPTED = "It was interrupted."
 
@@ -55,6 +58,12 @@ class Job:
     work: Backup | Drill | Repair
     steps: Iterator[None]
     opened: ExitStack
+
+    @property
+    def is_busy(self) -> bool:
+        """Is there more to do at once, rather than to wait for?"""
+        is_resting = isinstance(self.work, Backup) and self.work.is_resting
+        return self.work.children.running is None and not is_resting
 
 
 class Backupd:
@@ -120,7 +129,7 @@ class Backupd:
             self._begin_repair()
         if self._running is not None:
             self._go_on(life)
-            return self._running is not None and self._running.work.children.running is None
+            return self._running is not None and self._running.is_busy
         life.doing("waiting for the next backup")
         return False
 
@@ -133,7 +142,12 @@ class Backupd:
             return ""
         last = queries.last_start(self._db, saved.target)
         due = latest(self._now(), self._at, self._zone)
-        return "backupd" if last is None or last < due else ""
+        if last is None or last < due:
+            return "backupd"
+        count, ended = queries.failures(self._db, saved.target, due)
+        if ended is None or count > len(PAUSES):
+            return ""  # the next night's
+        return "backupd" if self._now() - ended >= PAUSES[count - 1] else ""
 
     def _begin(self, by: str) -> None:
         saved = self._saved()
@@ -153,9 +167,14 @@ class Backupd:
             return
         made = Backup(
             self._db, self._settings.database, Store(self._settings.archive), at, saved.target,
-            self._settings.work, self._now, str(self._programs / "pg_dump"),
+            self._settings.work, self._now, str(self._programs / "pg_dump"), self._pace(saved),
         )  # fmt: skip
         self._running = Job(run, self._now(), made, made.steps(self._box), opened)
+
+    def _pace(self, saved: queries.Saved) -> Pace:
+        window = (saved.quiet_from, saved.quiet_until)
+        quiet = None if window[0] is None or window[1] is None else (window[0], window[1])
+        return Pace(self._zone, saved.rate_kb, quiet)
 
     def _is_unproven(self) -> bool:
         """Is it time for a restore drill? A week after the last one, once there is a backup."""
@@ -247,10 +266,12 @@ class Backupd:
                     self._db, drill.target, job.started, self._now(), drill.catalogue,
                     drill.recordings, drill.sampled, error,
                 )  # fmt: skip
+                if error:  # the next backup mends what it can
+                    queries.compare_again(self._db, drill.target)
             write("the restore drill is %s: %s", state, error or f"{drill.recordings:,} recordings")
             return
         assert job.run is not None
-        shutil.rmtree(self._settings.work / "catalogue", ignore_errors=True)
+        job.work.forget()
         queries.end(
             self._db, job.run, state, self._now(), error=error, statistics=job.work.statistics,
             catalogue=job.work.catalogue if state == "finished" else None,

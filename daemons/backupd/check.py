@@ -13,7 +13,7 @@ from uuid import UUID, uuid4
 from daemons.backupd.target import BackupFailed, Reached
 
 IDENTITY = "callstash-target.json"
-OURS = {IDENTITY, "recordings", "catalogue"}
+OURS = {IDENTITY, "recordings", "catalogue", "rows"}
 TOLERATED = (".", "@", "#", "lost+found")  # what file systems and NAS put everywhere
 
 

@@ -8,6 +8,9 @@ from collections.abc import Callable, Generator, Mapping, Sequence
 from pathlib import Path
 
 TAIL = 8192
+SOON = (
+    0.5  # seconds that a step waits for a child to end: most do, and the next step is a second off
+)
 _PROGRESS = re.compile(r"\(xfr#(\d+), (?:ir-chk|to-chk)=(\d+)/(\d+)\)")
 _STATISTICS = {  # rsync's --info=stats2, and what we call it
     "Number of files": "files",
@@ -36,14 +39,21 @@ class Child:
             )  # fmt: skip
 
     def status(self) -> int | None:
-        """Return the exit status; None: it runs."""
-        return self._process.poll()
+        """Return the exit status; None: it does not end soon."""
+        try:
+            return self._process.wait(SOON)
+        except subprocess.TimeoutExpired:
+            return None
 
     def said(self) -> str:
         """Return the end of what it said."""
         with self._output.open("rb") as file:
             file.seek(max(0, self._output.stat().st_size - TAIL))
             return file.read().decode(errors="replace")
+
+    def lines(self) -> list[str]:
+        """Return all that it said."""
+        return self._output.read_text(encoding="utf-8", errors="replace").splitlines()
 
     def stop(self) -> None:
         """End it and wait for that."""
@@ -62,6 +72,7 @@ class Work:
     def __init__(self, directory: Path) -> None:
         self._directory = directory
         self.running: Child | None = None
+        self.ended: Child | None = None
 
     def run(
         self, command: Sequence[str], environment: Mapping[str, str],
@@ -72,7 +83,8 @@ class Work:
         while (status := self.running.status()) is None:
             look(self.running.said())
             yield
-        said, self.running = self.running.said(), None
+        self.ended, self.running = self.running, None
+        said = self.ended.said()
         return status, said
 
     def stop(self) -> None:

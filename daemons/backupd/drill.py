@@ -17,9 +17,10 @@ from uuid import UUID
 
 import psycopg
 
+from common import rowfile
 from daemons.backupd import check, queries, sample
+from daemons.backupd.catalogue import COUNTS
 from daemons.backupd.child import Child, Work
-from daemons.backupd.run import COUNTS
 from daemons.backupd.target import BackupFailed, Reached, words
 
 SAMPLE = 50
@@ -93,11 +94,26 @@ class Drill:
                         yield
             if digest.hexdigest() != expected:
                 raise BackupFailed(f"{name} in catalogue {self.catalogue} is damaged.")
+        yield from self._fetch_rows(found)
 
-    def _run(self, command: Sequence[str], *, is_rsync: bool = True) -> Iterator[None]:
+    def _fetch_rows(self, found: Path) -> Iterator[None]:
+        files = rowfile.listed(found)
+        names = self.place / "names"
+        names.write_text("".join(f"{file.name}\n" for file in files))
+        if files:
+            command = self.at.command(f"--files-from={names}", self.at.place(), f"{self.place}/")
+            yield from self._run(command, may_lack=True)
+        for file in files:
+            if not rowfile.is_whole(self.place / file.name, file):
+                raise BackupFailed(f"{file.name} is missing or damaged.")
+            yield
+
+    def _run(
+        self, command: Sequence[str], *, is_rsync: bool = True, may_lack: bool = False
+    ) -> Iterator[None]:
         environment = self.at.environment if is_rsync else dict(os.environ)
         status, said = yield from self.children.run(command, environment)
-        if status:
+        if status and not (may_lack and status == sample.PARTIAL):
             why = words(self.at.target, status, said) if is_rsync else said.strip()[-300:]
             raise BackupFailed(why)
 
@@ -127,8 +143,18 @@ class Drill:
         )
 
     def _rebuild(self) -> Iterator[None]:
+        yield from self._restore("pre-data", "data")
+        with self._connect("drill") as connection:
+            for file in rowfile.listed(self.place / "catalogue"):
+                with connection.transaction():
+                    rowfile.load(connection, self.place / file.name)
+                yield
+        yield from self._restore("post-data")
+
+    def _restore(self, *sections: str) -> Iterator[None]:
         command = [
             str(self.programs / "pg_restore"), "--no-owner", "--no-privileges", "--exit-on-error",
+            *(f"--section={section}" for section in sections),
             f"--dbname=host={self.at.directory} port=5432 dbname=drill user=postgres",
             str(self.place / "catalogue" / "db.dump"),
         ]  # fmt: skip
@@ -146,8 +172,11 @@ class Drill:
             connection.execute("ANALYZE recording_audio")
             files = queries.sample(connection, str((1 << 64) - 1), SAMPLE)
         self.recordings, self.sampled = found["recordings"], len(files)
-        bad = yield from sample.read_back(self.at, self.children, files)
+        bad = yield from sample.read_back(
+            self.at, self.children, "recordings", sample.hashes(files)
+        )
         if bad:
             raise BackupFailed(
-                f"{bad} of {len(files)} recordings that were read back are not as they were stored."
+                f"{len(bad)} of {len(files)} recordings that were read back are not as they were"
+                " stored."
             )

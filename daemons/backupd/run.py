@@ -5,45 +5,39 @@ Files come before rows: what a catalogue lists, the target has. Killed anywhere,
 what lacks; what was copied stays, and a catalogue without its mark was never one.
 """
 
-import hashlib
 import json
+import logging
 import os
+import random
 import shutil
 from collections import Counter
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Generator, Iterator
 from dataclasses import dataclass, field
-from datetime import UTC, datetime, timedelta
+from datetime import UTC, date, datetime, timedelta
 from pathlib import Path
 from uuid import UUID
 
-from common import __version__
 from common import db as database
+from common import rowfile
 from common.db import Connection
 from common.store import Store
-from daemons.backupd import check, child, queries, sample
+from daemons.backupd import check, child, queries, rows, sample
+from daemons.backupd.brake import Brake
+from daemons.backupd.catalogue import COUNTS, FORMAT, describe, kept, mark
 from daemons.backupd.child import Work
+from daemons.backupd.compare import Comparison
+from daemons.backupd.pace import Pace
+from daemons.backupd.queries import Day
 from daemons.backupd.target import BackupFailed, Reached, words
 
+log = logging.getLogger(__name__)
+
 GRACE = timedelta(days=30)
+WEEKLY = timedelta(days=7)
 BATCH = 10_000
-SAMPLE = 10  # recordings that are read back after each run
-COUNTS = "COUNTS"  # what the catalogue lists: recordings and bytes
-DAILY, WEEKLY, MONTHLY = 14, 8, 24  # catalogues that are kept
+SAMPLE = 10  # recordings that are read back after each run, and files with rows
 VANISHED = 24  # rsync's status where files were deleted meanwhile, as retention does
 SNAPSHOT_SECONDS = 6 * 3600
-FORMAT = "%Y%m%dT%H%M%SZ"
-RESTORE = """\
-# A catalogue of a CallStash
-
-`db.dump` is the whole database in PostgreSQL's custom format, as it was when every file that it
-lists was in `../../recordings`. On an empty machine, with CallStash {version} or newer installed:
-
-    callstash restore TARGET --master-key FILE
-
-TARGET is the directory above `catalogue`, as rsync names it (`/mnt/backup` or `user@host:/path`).
-FILE is the recovery kit: without it nobody can hear a recording. A directory here without a file
-COMPLETE was not finished; leave it alone.
-"""
 
 
 @dataclass
@@ -58,14 +52,18 @@ class Backup:
     work: Path
     now: Callable[[], datetime]
     pg_dump: str
+    pace: Pace
     phase: str = ""
     done: int = 0
     total: int = 0
     statistics: Counter[str] = field(default_factory=Counter)
     catalogue: str = ""
+    is_resting: bool = False
 
     def __post_init__(self) -> None:
         self.children = Work(self.at.directory)
+        self.made = self.work / "catalogue"
+        self.rows = self.work / "rows"
 
     def steps(self, box: UUID) -> Iterator[None]:
         """Do the backup; each step is short. Raises BackupFailed."""
@@ -73,55 +71,162 @@ class Backup:
         if check.identity(self.at, box) != self.target:
             raise BackupFailed("That is not the target that was saved: save it anew.")
         yield
-        self.phase = "copying recordings"
-        since = queries.copied_upto(self.db, self.target)
+        known = queries.days(self.db, self.target)
+        compared = queries.compared_at(self.db, self.target)
+        is_whole = not known or compared is None or self.now() - compared >= WEEKLY
         with database.connect(self.database, "backupd", idle_seconds=SNAPSHOT_SECONDS) as reader:
-            with reader.transaction():
-                horizon = queries.horizon(reader)
-                yield from self._list(reader, since)
-            yield from self._copy()
-            queries.copied(self.db, self.target, horizon)
-            self.phase = "writing the catalogue"
-            with reader.transaction():
-                reader.execute("SET TRANSACTION ISOLATION LEVEL REPEATABLE READ READ ONLY")
-                snapshot = queries.snapshot(reader)
-                upto = queries.horizon(reader)
-                yield from self._list(reader, horizon)
-                yield from self._copy()
-                yield from self._dump(snapshot)
-                counts = queries.counts(reader)
-                (self.work / "catalogue" / COUNTS).write_text(json.dumps(counts) + "\n")
-        queries.copied(self.db, self.target, upto)
-        yield from self._place()
-        self.phase = "reading recordings back"
-        files = queries.sample(self.db, upto, SAMPLE)
-        bad = yield from sample.read_back(self.at, self.children, files)
-        if bad:
-            raise BackupFailed(
-                f"{bad} of {len(files)} recordings that were read back from the target are not as"
-                " they were stored."
-            )
+            brake = Brake(self.db, reader, self.store, self.target, self.now)
+            yield from brake.check(box, sum(one.recordings for one in known.values()))
+            upto, days, is_whole = yield from self._write_all(reader, brake, known, is_whole)
+            is_suspect = bool(known) and compared is None
+            yield from self._prove(reader, upto, days, is_whole and bool(known), is_suspect)
         self.phase = "tidying the target"
-        yield from self._prune()
+        yield from self._prune(is_whole)
         yield from self._delete()
 
-    def _prune(self) -> Iterator[None]:
-        """Delete catalogues that the schedule no longer keeps, and such that were not finished."""
+    def _write_all(
+        self, reader: Connection, brake: Brake, known: dict[date, Day], is_whole: bool
+    ) -> Generator[None, None, tuple[str, list[Day], bool]]:
+        """Copy what is new and write a catalogue; return the first transaction that it may lack,
+        its days, and whether all of them were read.
+        """
+        self.phase = "copying recordings"
+        since = queries.copied_upto(self.db, self.target)
+        with reader.transaction():
+            horizon = queries.horizon(reader)
+            yield from self._list(reader, since)
+        yield from self._fill() if not known else self._copy()
+        queries.copied(self.db, self.target, horizon)
+        with reader.transaction():
+            reader.execute("SET TRANSACTION ISOLATION LEVEL REPEATABLE READ READ ONLY")
+            snapshot, seen = queries.snapshot(reader), queries.seen(reader)
+            upto, taken = queries.horizon(reader), self.now()
+            yield from self._list(reader, horizon)
+            yield from self._copy()
+            self.phase = "writing the catalogue"
+            days, has_drifted = yield from self._days(reader, known, is_whole)
+            yield from self._dump(snapshot)
+        yield from self._place(days)
+        is_whole = is_whole or has_drifted
+        queries.finished(self.db, self.target, upto, days, self.now() if is_whole else None)
+        brake.passed(seen, taken)
+        return upto, days, is_whole
+
+    def _days(
+        self, reader: Connection, known: dict[date, Day], is_whole: bool
+    ) -> Generator[None, None, tuple[list[Day], bool]]:
+        """Write the rows of the days that changed, or of all; return the days of the catalogue,
+        and whether one had changed that nobody had said so of.
+
+        What was counted when each day was written must be what is stored now.
+        """
+        shutil.rmtree(self.rows, ignore_errors=True)
+        self.rows.mkdir(mode=0o700)
+        changed = queries.changed_days(reader)
+        days, drifted = dict(known), False
+        if not is_whole:
+            yield from self._write(reader, changed, days)
+            drifted = sum(one.recordings for one in days.values()) != queries.count(reader)
+        if is_whole or drifted:
+            days = {}
+            yield from self._write(reader, queries.all_days(reader), days)
+            drifted = any(
+                day not in changed
+                and getattr(days.get(day), "content", None)
+                != getattr(known.get(day), "content", None)
+                for day in (days.keys() | known.keys() if known else ())
+            )
+        if drifted:
+            log.error("rows of recordings changed that no backup knew of: all are copied anew")
+            self.statistics["drifted"] += 1
+        listed = [days[day] for day in sorted(days)]
+        if sum(one.recordings for one in listed) != queries.count(reader):
+            raise BackupFailed("The rows that were read are not those that were counted.")
+        return listed, drifted
+
+    def _write(
+        self, reader: Connection, which: list[date], days: dict[date, Day]
+    ) -> Iterator[None]:
+        for day in which:
+            made = yield from rows.write(reader, day, self.rows)
+            if made is None:
+                days.pop(day, None)
+            else:
+                days[day] = made
+            yield
+
+    def _prove(
+        self, reader: Connection, upto: str, days: list[Day], is_whole: bool, is_suspect: bool
+    ) -> Iterator[None]:
+        """Read a sample back; what is not as it was stored is copied again, and then everything at
+        the target is read at once, as it is when the last restore drill failed.
+        """
+        self.phase = "reading recordings back"
+        work = Comparison(reader, self.store, self.at, self.children, self.work)
+        files = sample.hashes(queries.sample(self.db, upto, SAMPLE))
+        bad = yield from sample.read_back(self.at, self.children, "recordings", files)
+        yield from work.mend(bad)
+        chosen = {
+            rowfile.RowFile(one.day, one.sha256.hex()).name: one.sha256
+            for one in random.sample(days, min(SAMPLE, len(days)))
+        }
+        damaged = yield from sample.read_back(self.at, self.children, "", chosen)
+        if is_whole or bad:
+            self.phase = "comparing the whole target"
+            part = self.now().toordinal() // 7
+            yield from work.whole(None if bad or is_suspect else part)
+        self.statistics["mended"] += work.mended
+        if damaged:
+            queries.compare_again(self.db, self.target)
+            raise BackupFailed(
+                f"{len(damaged)} of {len(chosen)} files with rows of recordings that were read back"
+                " from the target are not as they were stored. The next backup writes all anew."
+            )
+        if work.hopeless:
+            raise BackupFailed(
+                f"{work.hopeless} recordings at the target are missing or not as they were stored,"
+                " and could not be copied again: they are damaged on this machine too, or the"
+                " target does not keep what is written to it."
+            )
+
+    def _prune(self, is_whole: bool) -> Iterator[None]:
+        """Delete catalogues that the schedule no longer keeps, and such that were not finished;
+        after a whole comparison also rows that no catalogue lists.
+        """
         names = check.listed(self.at, "catalogue")
         for name in sorted(names - kept(names)):
             check.remove(self.at, "catalogue", name)
             yield
+        if not is_whole:
+            return
+        lists = self.at.directory / "lists"
+        yield from self._rsync(
+            "--recursive", "--prune-empty-dirs", "--include=/*/", f"--include=/*/{rowfile.LIST}",
+            "--exclude=*", self.at.place("catalogue"), f"{lists}/", count=False,
+        )  # fmt: skip
+        wanted = {one.name for path in lists.iterdir() for one in rowfile.listed(path)}
+        for year in sorted(check.listed(self.at, rowfile.DIRECTORY)):
+            place = f"{rowfile.DIRECTORY}/{year}"
+            there = {f"{place}/{name}" for name in check.listed(self.at, place)}
+            left = {name for name in there - wanted if rowfile.named(name)}
+            yield from self._remove(sorted(left), "")
+        shutil.rmtree(lists)
 
     def _delete(self) -> Iterator[None]:
         """Delete what was deleted here longer ago than the grace."""
         while paths := queries.deleted(self.db, self.now() - GRACE, BATCH):
-            names = self.work / "deleted"
-            names.write_bytes(b"".join(os.fsencode(path) + b"\0" for path in paths))
-            yield from self._rsync(
-                "--delete-missing-args", "--from0", f"--files-from={names}",
-                f"{self.store.root}/", self.at.place("recordings"),
-            )  # fmt: skip
+            yield from self._remove(paths, "recordings")
             queries.forget_deleted(self.db, paths)
+
+    def _remove(self, paths: list[str], place: str) -> Iterator[None]:
+        names, empty = self.work / "deleted", self.at.directory / "nothing"
+        empty.mkdir(exist_ok=True)
+        names.write_bytes(b"".join(os.fsencode(path) + b"\0" for path in paths))
+        if paths:
+            yield from self._rsync(
+                "--delete-missing-args", "--from0", f"--files-from={names}", f"{empty}/",
+                self.at.place(place),
+            )  # fmt: skip
 
     def _list(self, db: Connection, since: str) -> Iterator[None]:
         """Write the names of new files."""
@@ -134,23 +239,43 @@ class Backup:
                 if self.total % queries.FETCHED == 0:
                     yield
 
-    def _copy(self) -> Iterator[None]:
+    def _fill(self) -> Iterator[None]:
+        """Copy everything to a new target, but not while it shall have its rest."""
+        copying = self._copy()
+        for _ in copying:
+            yield
+            if not self.pace.is_quiet(self.now()):
+                continue
+            self.children.stop()
+            copying.close()
+            self.children.running = None
+            self.phase, self.is_resting = f"resting until {self.pace.until}", True
+            while self.pace.is_quiet(self.now()):
+                yield
+            self.phase, self.is_resting = "copying recordings", False
+            yield from self._fill()  # what is there already is not copied twice
+            return
+
+    def _copy(self) -> Generator[None, None, None]:
         if not self.total:
             return
+        yield
         durable = () if self.at.target.host else ("--fsync",)  # older servers don't know it
         yield from self._rsync(
             "--times", "--from0", f"--files-from={self.work / 'files'}", *durable,
+            "--ignore-missing-args", *self.pace.options,
             "--partial-dir=.partial", "--info=progress2,stats2", "--no-human-readable",
             f"{self.store.root}/", self.at.place("recordings"),
         )  # fmt: skip
 
-    def _rsync(self, *arguments: str) -> Iterator[None]:
+    def _rsync(self, *arguments: str, count: bool = True) -> Iterator[None]:
         status, said = yield from self.children.run(
             self.at.command(*arguments), self.at.environment, self._look
         )
         if status not in (0, VANISHED):
             raise BackupFailed(words(self.at.target, status, said))
-        self.statistics.update(child.statistics(said))
+        if count:
+            self.statistics.update(child.statistics(said))
 
     def _look(self, said: str) -> None:
         if found := child.progress(said):
@@ -158,62 +283,43 @@ class Backup:
 
     def _dump(self, snapshot: str) -> Iterator[None]:
         self.catalogue = self.now().astimezone(UTC).strftime(FORMAT)
-        made = self.work / "catalogue"
-        shutil.rmtree(made, ignore_errors=True)
-        made.mkdir(mode=0o700)
+        shutil.rmtree(self.made, ignore_errors=True)
+        self.made.mkdir(mode=0o700)
+        without = (*rowfile.TABLES, "backup_rows", "backup_changed", "backup_progress")
         command = [
             "setpriv", "--pdeathsig", "TERM", "--", "ionice", "-c", "3", self.pg_dump,
-            "--format=custom", f"--snapshot={snapshot}", f"--file={made / 'db.dump'}",
+            "--format=custom", f"--snapshot={snapshot}", f"--file={self.made / 'db.dump'}",
+            *(f"--exclude-table-data=public.{table}" for table in without),
+            "--exclude-schema=callstash_restore",
             f"--dbname={self.database} user=callstash_backupd",
         ]  # fmt: skip
         status, said = yield from self.children.run(command, os.environ)
         if status:
             raise BackupFailed(f"The database could not be copied: {said.strip()[-300:]}")
 
-    def _place(self) -> Iterator[None]:
-        made = self.work / "catalogue"
-        (made / "VERSION").write_text(f"{__version__}\n")
-        (made / "RESTORE.md").write_text(RESTORE.format(version=__version__))
-        sums = []
-        for path in sorted(made.iterdir()):
-            digest = hashlib.sha256()
-            with path.open("rb") as file:
-                while piece := file.read(1 << 20):
-                    digest.update(piece)
-            sums.append(f"{digest.hexdigest()}  {path.name}\n")
-            yield
-        (made / "SHA256SUMS").write_text("".join(sums))
+    def _place(self, days: list[Day]) -> Iterator[None]:
+        """Copy the rows and the catalogue, and mark it."""
         self.phase = "copying the catalogue"
+        if any(self.rows.iterdir()):
+            yield from self._rsync(
+                "--times", "--recursive", "--checksum", *self.pace.options, f"{self.rows}/rows/",
+                self.at.place(rowfile.DIRECTORY), count=False,
+            )  # fmt: skip
+        counts = {"recordings": sum(one.recordings for one in days),
+                  "bytes": sum(one.bytes for one in days)}  # fmt: skip
+        (self.made / COUNTS).write_text(json.dumps(counts) + "\n")
+        (self.made / rowfile.LIST).write_text(rows.manifest(days))
+        yield from describe(self.made)
         place = f"catalogue/{self.catalogue}"
-        self.at.rsync(
-            "--dirs", "--relative", f"{_tree(self.at.directory, place)}/./{place}/", self.at.place()
-        )
-        figures, self.statistics = self.statistics, Counter()
-        yield from self._rsync("--times", "--recursive", f"{made}/", self.at.place(place))
-        self.statistics = figures
-        (self.at.directory / "COMPLETE").write_text(f"{self.catalogue}\n")
+        tree = self.at.directory / "tree"
+        (tree / place).mkdir(parents=True)
+        self.at.rsync("--dirs", "--relative", f"{tree}/./{place}/", self.at.place())
+        yield from self._rsync("--recursive", f"{self.made}/", self.at.place(place), count=False)
+        (self.at.directory / "COMPLETE").write_text(mark(self.catalogue, self.made))
         self.at.rsync(str(self.at.directory / "COMPLETE"), self.at.place(place))
-        shutil.rmtree(made)
+        self.forget()
 
-
-def kept(names: Iterable[str]) -> set[str]:
-    """Return the catalogues that are kept: the newest of each of the last days, weeks and months
-    that have one. A name that is none of ours is left alone.
-    """
-    left, days = set(), {}
-    for name in sorted(names):
-        try:
-            days[name] = datetime.strptime(name, FORMAT).replace(tzinfo=UTC)
-        except ValueError:
-            left.add(name)
-    for count, period in ((DAILY, "%Y%m%d"), (WEEKLY, "%G%V"), (MONTHLY, "%Y%m")):
-        newest = {at.strftime(period): name for name, at in days.items()}
-        left |= {newest[key] for key in sorted(newest)[-count:]}
-    return left
-
-
-def _tree(directory: Path, place: str) -> Path:
-    """Return a directory that has the empty directory `place` in it."""
-    root = directory / "tree"
-    (root / place).mkdir(parents=True, exist_ok=True)
-    return root
+    def forget(self) -> None:
+        """Remove what was made for the catalogue."""
+        for place in (self.made, self.rows):
+            shutil.rmtree(place, ignore_errors=True)

@@ -18,6 +18,7 @@ from pathlib import Path
 from common.errors import CallStashError
 
 SECONDS = 8  # to connect
+SILENCE = 120  # seconds after which a server that says nothing hangs
 HOST = re.compile(r"[A-Za-z0-9]([A-Za-z0-9.:-]*[A-Za-z0-9])?", re.ASCII)
 USER = re.compile(r"[A-Za-z0-9_][A-Za-z0-9_.@-]*", re.ASCII)
 HOST_KEY = re.compile(r"[a-z0-9@.-]+ [A-Za-z0-9+/]+={0,3}", re.ASCII)
@@ -32,7 +33,7 @@ Host target
   StrictHostKeyChecking yes
   UpdateHostKeys no
   ConnectTimeout {seconds}
-  ServerAliveInterval 15
+  ServerAliveInterval {interval}
   ServerAliveCountMax 4
   ClearAllForwardings yes
   ForwardAgent no
@@ -97,11 +98,16 @@ class Reached:
         base = f"{self.target.path.rstrip('/')}/{path}".rstrip("/") + "/"
         return f"target:{base}" if self.target.host else base
 
-    def command(self, *arguments: str) -> list[str]:
-        """Return a call of rsync, which ends when we do and lets others read and write first."""
+    def command(self, *arguments: str, seconds: int | None = None) -> list[str]:
+        """Return a call of rsync, which ends when we do or when the other end says nothing for so
+        long, and lets others read and write first.
+
+        What a path has in it means nothing to the server's shell: rsync sees to that since 3.2.4.
+        --secluded-args would do so too, but rrsync(1), which restricts a key, refuses it.
+        """
         return [
             "setpriv", "--pdeathsig", "TERM", "--", "ionice", "-c", "3", "rsync",
-            "--secluded-args", "--timeout=120", *self.options, *arguments,
+            f"--timeout={seconds or SILENCE}", *self.options, *arguments,
         ]  # fmt: skip
 
     def rsync(self, *arguments: str, seconds: float = 2.5 * SECONDS) -> str:
@@ -129,7 +135,8 @@ def reached(target: Target, key: Path | None) -> Iterator[Reached]:
         if target.host:
             _check(target)
             written = {"host": target.host, "port": target.port, "username": target.username,
-                       "directory": directory, "seconds": SECONDS, "key": key}  # fmt: skip
+                       "directory": directory, "seconds": SECONDS, "key": key,
+                       "interval": max(1, SILENCE // 8)}  # fmt: skip
             more = WITH_KEY if target.password is None else WITH_PASSWORD
             (directory / "config").write_text((CONFIG + more).format(**written))
             (directory / "known_hosts").write_text(f"callstash-target {target.host_key}\n")
@@ -208,6 +215,9 @@ _REASONS: Sequence[tuple[str, str]] = (
     ("connection refused", "{host} refuses connections on port {port}. Does ssh run there?"),
     ("no route to host", "{host} can't be reached: there is no route to it."),
     ("network is unreachable", "{host} can't be reached: there is no route to it."),
+    ("io timeout", "{host} stopped answering in the middle of the backup."),
+    ("not responding", "{host} stopped answering in the middle of the backup."),
+    ("timeout, server", "{host} stopped answering in the middle of the backup."),
     ("connection timed out", "{host} does not answer on port {port}."),
     ("host key verification failed",
      "The host key of {host} is another one than the one that was saved. If the server was"

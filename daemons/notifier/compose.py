@@ -136,8 +136,10 @@ FIGURES = {  # as rsync counts them
     "files": "Files looked at", "transferred": "Files copied", "created": "New files",
     "deleted": "Deleted files", "size": "Size of what was looked at, in bytes",
     "transferred_size": "Size of what was copied, in bytes", "sent": "Bytes sent",
-    "received": "Bytes received",
+    "received": "Bytes received", "mended": "Damaged copies at the target that were copied again",
+    "drifted": "Rows that had changed unseen: all were copied anew",
 }  # fmt: skip
+RARE = ("mended", "drifted")  # told only where there were any
 
 
 def backup(report: Report, url: str, zone: ZoneInfo) -> tuple[str, list[str]]:
@@ -147,7 +149,7 @@ def backup(report: Report, url: str, zone: ZoneInfo) -> tuple[str, list[str]]:
     figures = [
         f"{words}: {report.statistics[name]:,}"
         for name, words in FIGURES.items()
-        if name in report.statistics
+        if report.statistics.get(name) or name in report.statistics and name not in RARE
     ]
     said = [report.error or "", span, "\n".join(figures), url]
     return f"Backup {words[report.state]}", [paragraph for paragraph in said if paragraph]

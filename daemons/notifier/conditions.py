@@ -198,10 +198,19 @@ def _backups(db: Connection, now: datetime) -> Iterator[Condition]:
     found = facts.backups(db)
     if found.saved_at is None:
         return
-    if found.state == "failed":
+    if found.lost is not None:
+        yield Condition(
+            "backup_brake", "", len(str(found.lost)), True,
+            f"{_count(found.lost, 'recording')} vanished from this machine: backups stopped.",
+            "Nobody had them deleted. The backup still has them, and nothing is deleted there until"
+            " this is confirmed on the backup page. Look first whether the archive's disk is"
+            " whole.",
+        )  # fmt: skip
+    elif found.state == "failed":
         yield Condition(
             "backup_failed", "", 1, False, "The last backup failed.",
-            f"{_sentence(found.error)} CallStash tries again by itself every night.",
+            f"{_sentence(found.error)} CallStash tries again by itself, within hours"
+            " and every night.",
         )  # fmt: skip
     since = max(filter(None, (found.good_at, found.saved_at)))
     late = sum(now - since > timedelta(hours=hours) for hours in (36, 72))
@@ -210,6 +219,13 @@ def _backups(db: Connection, now: datetime) -> Iterator[Condition]:
             "backup_overdue", "", late, late > 1,
             f"No backup has succeeded for {_days(now - since)}.",
             "What was archived since is only on this machine.",
+        )  # fmt: skip
+    if found.mended:
+        yield Condition(
+            "backup_mended", "", len(str(found.mended)), False,
+            f"{_count(found.mended, 'copy', 'copies')} in the backup had been damaged or lost.",
+            "They were copied again. This counts the last 7 days: if it goes on, don't trust the"
+            " target's disk.",
         )  # fmt: skip
     yield from _proof(found, now)
 

@@ -258,6 +258,16 @@ CONDITIONS = (
     ("INSERT INTO purge (asked_by, state, started_at, finished_at, archive_calls, planned_calls,"
      " planned_bytes, held_calls) VALUES ('x', 'braked', now(), now(), 1000, 300, 1, 0)",
      "brake", "300 recordings would be deleted, more than usual"),
+    ("INSERT INTO backup_target (kind, target, saved_by, saved_at)"
+     " VALUES ('volume', gen_random_uuid(), 'x', '2036-11-25T12:00Z');"
+     " INSERT INTO backup_brake (found_at, recordings, lost_rows, lost_files)"
+     " VALUES (now(), 1000, 30, 5)",
+     "backup_brake", "35 recordings vanished from this machine: backups stopped."),
+    ("INSERT INTO backup_target (kind, target, saved_by, saved_at)"
+     " VALUES ('volume', gen_random_uuid(), 'x', '2036-11-25T12:00Z');"
+     " INSERT INTO backup_run (asked_by, target, state, started_at, finished_at, statistics)"
+     " VALUES ('x', gen_random_uuid(), 'finished', now(), now(), '{\"mended\": 3}')",
+     "backup_mended", "3 copies in the backup had been damaged or lost."),
     ("INSERT INTO outbox (topic, body, refused_at) VALUES ('x', '{}', now())",
      "messages", "1 message between the daemons"),
     ("INSERT INTO daemon_status VALUES ('poller', '1', now(), '2036-11-25T11:00Z', 'x')",

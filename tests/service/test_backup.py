@@ -4,11 +4,15 @@ and what comes back of them on an empty machine.
 
 import base64
 import os
+import random
 import shutil
+import signal
 import subprocess
+import sys
 import time
 from collections.abc import Callable, Iterator
 from datetime import UTC, datetime, timedelta
+from datetime import time as clock
 from pathlib import Path
 from typing import Any
 from uuid import UUID
@@ -16,12 +20,16 @@ from uuid import UUID
 import psycopg
 import pytest
 
-from common import backup, commands, keys, seal
+from common import backup, commands, keys, rowfile, seal
 from common import db as database
 from common.store import Store
+from daemons.backupd import catalogue as catalogues
+from daemons.backupd import compare, queries
 from daemons.backupd import run as runs
+from daemons.backupd import target as targets
 from daemons.backupd.backupd import Backupd, Settings
 from daemons.backupd.child import progress, statistics
+from daemons.backupd.pace import Pace
 from daemons.backupd.target import BackupFailed, Target, host_key, reached
 from daemons.housekeeper.damage import Damages
 from daemons.housekeeper.queries import inspections, licences
@@ -31,6 +39,7 @@ from tests.quiet import Quiet
 from tests.service.rig import Rig
 from tests.waiting import until
 from tools.restore import Restore
+from tools.verify import Verify
 
 Connect = Callable[[str], psycopg.Connection[Any]]
 SSHD = """\
@@ -41,9 +50,11 @@ PidFile none
 AuthorizedKeysFile {directory}/authorized_keys
 StrictModes no
 UsePAM no
-PasswordAuthentication no
+PermitRootLogin yes
+PasswordAuthentication yes
 KbdInteractiveAuthentication no
 """
+PASSWORD = "pass word-77 $x"
 
 
 class Server:
@@ -65,12 +76,23 @@ class Server:
         )
 
     def start(self) -> None:
+        """Start it; root's password is PASSWORD for it alone."""
         config = self.directory / "sshd_config"
         config.write_text(SSHD.format(port=self.port, directory=self.directory))
         Path("/run/sshd").mkdir(exist_ok=True)
-        command = ["/usr/sbin/sshd", "-D", "-e", "-f", str(config)]
+        hashed = subprocess.run(
+            ["openssl", "passwd", "-6", PASSWORD], check=True, capture_output=True, text=True
+        ).stdout.strip()
+        shadow = self.directory / "shadow"
+        shadow.write_text(f"root:{hashed}:19000:0:99999:7:::\n")
+        inner = 'mount --bind "$0" /etc/shadow && exec /usr/sbin/sshd -D -e -f "$1"'
+        command = ["unshare", "--mount", "sh", "-c", inner, str(shadow), str(config)]
         self._process = spawn(command, log=self.directory / "log")
         until(lambda: _answers(self.port), 20)
+
+    def signal(self, number: int) -> None:
+        assert self._process is not None
+        self._process.send_signal(number)
 
     def stop(self) -> None:
         if self._process is not None:
@@ -144,10 +166,11 @@ class House:
         assert answer.succeeded, answer.answer
         self.rig.db.execute(
             "INSERT INTO backup_target (kind, host, port, path, username, host_key, target,"
-            " saved_by) VALUES (%s, %s, %s, %s, %s, %s, %s, 'x') ON CONFLICT (single) DO UPDATE"
-            " SET target = excluded.target",
+            " password_sealed, saved_by) VALUES (%s, %s, %s, %s, %s, %s, %s, %s, 'x')"
+            " ON CONFLICT (single) DO UPDATE SET target = excluded.target",
             [*(wanted[name] for name in ("kind", "host", "port", "path", "username", "host_key")),
-             UUID(answer.answer)],
+             UUID(answer.answer),
+             bytes.fromhex(wanted["password_sealed"]) if wanted["password_sealed"] else None],
         )  # fmt: skip
 
     def run(self) -> tuple[str, str | None]:
@@ -162,6 +185,21 @@ class House:
     def _over(self) -> bool:
         query = "SELECT state <> 'running' FROM backup_run ORDER BY id DESC LIMIT 1"
         return bool(self.rig.value(query))
+
+    def delete(self, name: str) -> None:
+        """Delete a recording as a policy does."""
+        db, recording = self.rig.db, Path(name).name[:36]
+        with db.transaction():
+            db.execute("DELETE FROM recording_audio WHERE recording_id = %s", [recording])
+            db.execute(
+                "WITH p AS (INSERT INTO purge (asked_by, started_at, archive_calls, planned_calls,"
+                " planned_bytes, held_calls) VALUES ('x', now(), 1, 1, 1, 0) RETURNING id)"
+                " INSERT INTO tombstone (recording_id, company_id, purge_id, reason, asked_by)"
+                " SELECT %s, 201, id, 'retention', 'x' FROM p",
+                [recording],
+            )
+            db.execute("INSERT INTO unlink_pending (path) VALUES (%s)", [name])
+        (self.rig.root / name).unlink()
 
     def copies(self, place: Path) -> set[str]:
         return {str(p.relative_to(place / "recordings")) for p in place.rglob("*.csrec")}
@@ -204,7 +242,7 @@ def test_a_backup_copies_what_is_new_and_a_catalogue(saved: House, server: Serve
     assert saved.copies(server.path) == saved.stored()
     (catalogue,) = (server.path / "catalogue").iterdir()
     assert {path.name for path in catalogue.iterdir()} == {
-        "db.dump", "COUNTS", "VERSION", "RESTORE.md", "SHA256SUMS", "COMPLETE",
+        "db.dump", "COUNTS", "ROWS", "VERSION", "RESTORE.md", "SHA256SUMS", "COMPLETE",
     }  # fmt: skip
     figures = saved.rig.value("SELECT statistics FROM backup_run")
     assert figures["transferred"] == len(saved.stored())
@@ -307,6 +345,71 @@ def test_another_host_key_is_not_accepted_later(saved: House, server: Server) ->
     assert "another one than the one that was saved" in str(error)
 
 
+def test_a_password_lets_us_in_and_a_wrong_one_is_said(house: House, server: Server) -> None:
+    wanted = house.wanted(server)
+    bound = backup.context("127.0.0.1", server.port, "root", str(wanted["host_key"]))
+
+    def with_password(text: str) -> dict[str, Any]:
+        sealed = seal.seal(house.public, text.encode(), bound).hex()
+        return {**wanted, "password_sealed": sealed, "uses_password": True}
+
+    answer = house.ask(backup.TRY, **with_password("wrong"))
+    assert not answer.succeeded
+    assert "refuses the login of root" in answer.answer
+    house.save(**with_password(PASSWORD))
+    assert house.run() == ("finished", None)
+    assert house.copies(server.path) == house.stored()
+
+
+def test_a_key_that_may_only_run_rsync_in_one_directory_is_enough(
+    house: House, server: Server
+) -> None:
+    (server.directory / "authorized_keys").write_text(
+        f'restrict,command="rrsync {server.path}" {house.line}\n'
+    )
+    house.save(**house.wanted(server, path="/"))
+    assert house.run() == ("finished", None)
+    assert house.run() == ("finished", None)
+    assert house.copies(server.path) == house.stored()
+    assert verified(str(server.path)) == []
+
+
+def test_a_full_volume_is_said_and_backups_go_on_when_there_is_room(house: House) -> None:
+    if os.getuid():
+        pytest.skip("mounting a tmpfs needs root")
+    wanted = {"kind": "volume", "host": "", "port": 22, "path": "", "username": "",
+              "host_key": "", "password_sealed": None, "uses_password": False}  # fmt: skip
+    subprocess.run(["mount", "-t", "tmpfs", "-o", "size=16m", "tmpfs", house.volume], check=True)
+    try:
+        house.save(**wanted)
+        filler = house.volume / ".filler"
+        free = shutil.disk_usage(house.volume).free
+        filler.write_bytes(bytes(free - 65536))
+        state, error = house.run()
+        assert state == "failed"
+        assert "There is no room left at" in str(error)
+        assert not list(house.volume.glob("catalogue/*/COMPLETE"))
+        filler.unlink()
+        assert house.run() == ("finished", None)
+        assert verified(str(house.volume)) == []
+    finally:
+        subprocess.run(["umount", house.volume], check=True)
+
+
+def test_a_server_that_hangs_is_said_in_time(
+    saved: House, server: Server, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(targets, "SECONDS", 2)
+    server.signal(signal.SIGSTOP)
+    try:
+        state, error = saved.run()
+    finally:
+        server.signal(signal.SIGCONT)
+    assert state == "failed"
+    assert str(error) == f"127.0.0.1 does not answer on port {server.port}."
+    assert saved.run() == ("finished", None)
+
+
 def test_killed_at_any_step_the_next_backup_is_complete(saved: House, server: Server) -> None:
     for steps in range(1, 40, 3):
         saved.ask(backup.RUN)
@@ -399,17 +502,152 @@ def test_a_drill_finds_what_a_restore_would_lack(saved: House, server: Server) -
     assert drilled(saved) == [(0, 0, "There is no complete catalogue at the target.")]
 
 
-def test_a_backup_that_can_not_be_read_back_has_failed(saved: House, server: Server) -> None:
+def rot(copy: Path) -> None:
+    """Alter a file as a dying disk does: its size and time stay."""
+    stamp = copy.stat()
+    copy.write_bytes(bytes(stamp.st_size))
+    os.utime(copy, ns=(stamp.st_atime_ns, stamp.st_mtime_ns))
+
+
+def test_copies_that_are_damaged_at_the_target_are_copied_again(
+    saved: House, server: Server
+) -> None:
     saved.run()
     for copy in (server.path / "recordings").rglob("*.csrec"):
-        stamp = copy.stat()
-        copy.write_bytes(bytes(stamp.st_size))
-        os.utime(copy, ns=(stamp.st_atime_ns, stamp.st_mtime_ns))
-    saved.rig.db.execute("DELETE FROM restore_drill")
-    drilled(saved)
+        rot(copy)
+    assert saved.run() == ("finished", None)
+    figures = saved.rig.value("SELECT statistics FROM backup_run ORDER BY id DESC LIMIT 1")
+    assert figures["mended"] == len(saved.stored())
+    assert verified(str(server.path)) == []
+
+
+def test_what_is_damaged_on_both_sides_is_a_failed_backup(saved: House, server: Server) -> None:
+    saved.run()
+    first, second, *_ = sorted(saved.stored())
+    whole = (server.path / "recordings" / second).read_bytes()
+    rot(server.path / "recordings" / first)
+    for name in (first, second):
+        rot(saved.rig.root / name)
     state, error = saved.run()
     assert state == "failed"
-    assert "read back from the target are not as they were stored" in str(error)
+    assert "1 recordings at the target are missing or not as they were stored" in str(error)
+    assert (server.path / "recordings" / second).read_bytes() == whole
+
+
+def test_the_weekly_comparison_mends_what_no_sample_need_find(
+    saved: House, server: Server, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(runs, "SAMPLE", 0)
+    monkeypatch.setattr(compare, "PARTS", 1)
+    saved.run()
+    missing, cut, altered, *_ = sorted((server.path / "recordings").rglob("*.csrec"))
+    missing.unlink()
+    cut.write_bytes(cut.read_bytes()[:-1])
+    rot(altered)
+    (rows,) = (server.path / "rows").rglob("*.gz")
+    rot(rows)
+    stranger = rows.with_name(f"{rows.name[:8]}-{'0' * 64}.gz")
+    stranger.write_bytes(b"what no catalogue lists any more")
+    assert saved.run() == ("finished", None)
+    wrong = [*(str(p.relative_to(server.path)) for p in (missing, cut, altered, rows, stranger))]
+    assert set(verified(str(server.path))) >= set(wrong[3:])
+    saved.rig.db.execute("UPDATE backup_progress SET compared_at = now() - interval '8 days'")
+    assert saved.run() == ("finished", None)
+    assert (
+        saved.rig.value("SELECT statistics FROM backup_run ORDER BY id DESC LIMIT 1")["mended"] == 3
+    )
+    assert verified(str(server.path)) == []
+
+
+def test_rows_that_changed_unseen_are_noticed(saved: House, server: Server) -> None:
+    saved.run()
+    db = saved.rig.db
+    db.execute("SET session_replication_role = replica")
+    db.execute("UPDATE recording SET caller_name = 'Zoe' WHERE id = (SELECT min(id::text)::uuid"
+               " FROM recording)")  # fmt: skip
+    db.execute("SET session_replication_role = DEFAULT")
+    assert saved.run() == ("finished", None)
+    assert "drifted" not in saved.rig.value(
+        "SELECT statistics FROM backup_run ORDER BY id DESC LIMIT 1"
+    )
+    queries.compare_again(db, saved.rig.value("SELECT target FROM backup_target"))
+    assert saved.run() == ("finished", None)
+    assert (
+        saved.rig.value("SELECT statistics FROM backup_run ORDER BY id DESC LIMIT 1")["drifted"]
+        == 1
+    )
+    assert saved.run() == ("finished", None)
+    assert "drifted" not in saved.rig.value(
+        "SELECT statistics FROM backup_run ORDER BY id DESC LIMIT 1"
+    )
+
+
+def test_an_archive_that_lost_recordings_is_not_backed_up_until_that_is_confirmed(
+    saved: House, server: Server
+) -> None:
+    def brake() -> list[Any]:
+        return saved.rig.rows("SELECT recordings, lost_rows, lost_files FROM backup_brake")
+
+    saved.run()
+    one, two, three, *_ = sorted(saved.stored())
+    count = len(saved.stored())
+    saved.delete(one)
+    saved.offset += timedelta(days=31)
+    assert saved.run() == ("finished", None)  # that was policy
+    left = saved.copies(server.path)
+    saved.rig.db.execute("DELETE FROM recording_audio WHERE recording_id = %s", [Path(two).stem])
+    (saved.rig.root / three).rename(saved.work / "three")
+    saved.rig.db.execute(
+        "INSERT INTO backup_delete VALUES (%s, now() - interval '1 year')", [sorted(left)[0]]
+    )
+    for _ in range(2):
+        state, error = saved.run()
+        assert state == "failed"
+        assert (
+            f"Of {count - 1} recordings, 1 are gone from the database and the files of 1 are"
+            in (str(error))
+        )
+        assert brake() == [(count - 1, 1, 1)]
+    assert saved.copies(server.path) == left
+    saved.rig.db.execute("UPDATE backup_brake SET confirmed_at = now(), confirmed_by = 'x'")
+    assert saved.run() == ("finished", None)
+    assert brake() == [(count - 1, 0, 1)]
+    (saved.work / "three").rename(saved.rig.root / three)
+    assert saved.run() == ("finished", None)
+    assert brake() == []
+
+
+def test_a_new_target_is_filled_at_its_rate_and_rests_in_its_window(
+    saved: House, server: Server
+) -> None:
+    now = datetime.now(UTC)
+    saved.offset = now.replace(hour=9, minute=0) - now
+    saved.rig.db.execute(
+        "UPDATE backup_target SET rate_kb = 2000, quiet_from = '08:00', quiet_until = '18:00'"
+    )
+    saved.ask(backup.RUN)
+    resting = "SELECT phase = 'resting until 18:00' FROM backup_run"
+    until(
+        lambda: saved.rig.value(resting), 20,
+        doing=lambda: saved.backupd.step(Quiet()),  # type: ignore[arg-type]
+    )  # fmt: skip
+    assert not saved.backupd.step(Quiet())  # type: ignore[arg-type]
+    assert saved.rig.value(resting)
+    assert saved.copies(server.path) == set()
+    saved.offset += timedelta(hours=10)
+    assert saved.run() == ("finished", None)
+    assert saved.copies(server.path) == saved.stored()
+    saved.offset += timedelta(hours=16)  # in the window again, but the target is full
+    assert saved.run() == ("finished", None)
+
+
+def test_windows_may_go_over_midnight() -> None:
+    night = Pace(UTC, 1, (clock(22), clock(6)))
+    quiet = [hour for hour in range(24) if night.is_quiet(datetime(2026, 1, 1, hour, tzinfo=UTC))]
+    assert quiet == [*range(6), 22, 23]
+    assert night.options == ("--bwlimit=1",)
+    assert Pace(UTC, 5000).options == ("--bwlimit=4882",)
+    assert Pace(UTC).options == ()
 
 
 def test_what_is_damaged_here_comes_back_from_the_backup(
@@ -461,13 +699,40 @@ def test_it_runs_each_night_and_once_after_the_machine_was_off(saved: House) -> 
     assert began() == first + 2
 
 
+def test_what_failed_is_tried_again_soon_and_a_few_times_a_night(
+    saved: House, server: Server
+) -> None:
+    def began(after: timedelta) -> int:
+        saved.offset += after
+        saved.backupd.step(Quiet())  # type: ignore[arg-type]
+        until(
+            lambda: saved.backupd._running is None, 60,
+            doing=lambda: saved.backupd.step(Quiet()),  # type: ignore[arg-type]
+        )  # fmt: skip
+        return int(saved.rig.value("SELECT count(*) FROM backup_run WHERE asked_by = 'backupd'"))
+
+    now = datetime.now(UTC)
+    saved.offset = now.replace(hour=1, minute=0, second=5) + timedelta(days=1) - now
+    server.stop()
+    soon, hour = timedelta(minutes=16), timedelta(hours=1, minutes=1)
+    assert began(timedelta()) == 1
+    assert began(timedelta(minutes=5)) == 1
+    assert began(soon) == 2
+    assert began(soon) == 2
+    assert began(hour) == 3
+    assert began(4 * hour) == 4
+    assert began(8 * hour) == 4
+    server.start()
+    assert began(timedelta(days=1)) == 5
+    states = [row[0] for row in saved.rig.rows("SELECT state::text FROM backup_run ORDER BY id")]
+    assert states == ["failed"] * 4 + ["finished"]
+    assert began(hour) == 5
+
+
 def test_what_was_deleted_leaves_the_target_after_the_grace(saved: House, server: Server) -> None:
     saved.run()
     gone = sorted(saved.stored())[0]
-    saved.rig.db.execute("INSERT INTO unlink_pending (path) VALUES (%s)", [gone])
-    (saved.rig.root / gone).unlink()
-    recording = Path(gone).stem
-    saved.rig.db.execute("DELETE FROM recording_audio WHERE recording_id = %s", [recording])
+    saved.delete(gone)
     saved.run()
     assert gone in saved.copies(server.path)
     saved.offset += timedelta(days=31)
@@ -476,8 +741,13 @@ def test_what_was_deleted_leaves_the_target_after_the_grace(saved: House, server
     assert saved.rig.value("SELECT count(*) FROM backup_delete") == 0
 
 
-def test_everything_comes_back_on_an_empty_machine(
-    saved: House, server: Server, stack: Stack, tmp_path: Path
+def cut_off(*_: object) -> None:
+    """Stand in for what is killed."""
+    raise KeyboardInterrupt
+
+
+def test_everything_comes_back_on_an_empty_machine_though_it_is_cut_off_twice(
+    saved: House, server: Server, stack: Stack, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     rig = saved.rig
     saved.run()
@@ -496,7 +766,13 @@ def test_everything_comes_back_on_an_empty_machine(
             with pytest.raises(Exception, match="not the one of this backup"):
                 work.run(seal.generate()[0], tmp_path / "keys", tmp_path / "new")
             (tmp_path / "new").mkdir()
+            for owner, where in ((rowfile, "load"), (Restore, "_recordings")):
+                with monkeypatch.context() as patch, pytest.raises(KeyboardInterrupt):
+                    patch.setattr(owner, where, cut_off)
+                    work.run(rig.master, tmp_path / "keys", tmp_path / "new")
+            assert "a restore was cut off: beginning again" in said
             assert work.run(rig.master, tmp_path / "keys", tmp_path / "new") == 0
+            assert "the database is back: going on with the recordings" in said
             assert any(line.startswith("restored in ") for line in said)
             with pytest.raises(Exception, match="not empty"):
                 work.run(rig.master, tmp_path / "keys", tmp_path / "new")
@@ -541,18 +817,145 @@ def test_a_damaged_or_unfinished_catalogue_is_not_restored(
             postgres.execute(f"DROP DATABASE {name} WITH (FORCE)")
 
 
+def verified(target: str, rsh: str = "ssh", master: bytes | None = None) -> list[str]:
+    """Return the places at a target that are wrong, and see that nothing else is said of them."""
+    work = Verify(target, rsh, lambda _: None, master)
+    work.run()
+    return [line.partition(": ")[0] for line in work.wrong]
+
+
+def hurt(path: Path, luck: random.Random) -> None:
+    """Flip a bit of a file, cut it, or remove it."""
+    content = bytearray(path.read_bytes())
+    how = luck.choice(("flip", "cut", "remove"))
+    if how == "remove":
+        path.unlink()
+        return
+    if how == "flip":
+        content[luck.randrange(len(content))] ^= 1 << luck.randrange(8)
+    stamp = path.stat()
+    path.write_bytes(content if how == "flip" else content[:-1])
+    os.utime(path, ns=(stamp.st_atime_ns, stamp.st_mtime_ns))
+
+
+def test_of_a_hundred_things_that_are_wrong_at_the_target_all_are_found(
+    saved: House, server: Server, sim: Any, tmp_path: Path
+) -> None:
+    sim.control("add_calls", company="default", count=90, ago_s=600)
+    saved.rig.finish()
+    for day in range(6):
+        saved.offset = timedelta(days=day)
+        assert saved.run() == ("finished", None)
+        saved.rig.db.execute("UPDATE restore_drill SET started_at = now() + interval '9 days'")
+    assert verified(str(server.path)) == []
+    for seed in range(5):
+        luck, target = random.Random(seed), tmp_path / f"hurt-{seed}"
+        shutil.copytree(server.path, target)
+        *catalogues, speaker, _newest = sorted((target / "catalogue").iterdir())
+        texts = [path for place in catalogues for path in sorted(place.iterdir())]
+        texts = [path for path in texts if path.name != "SHA256SUMS"]  # without, the rest is mute
+        audio = sorted((target / "recordings").rglob("*.csrec"))
+        chosen = [*luck.sample(texts, 19), speaker / "SHA256SUMS", *luck.sample(audio, 76)]
+        for path in chosen:
+            hurt(path, luck)
+        strangers = [target / "x", target / "catalogue/x", audio[0].parent / "x"]
+        for path in strangers:
+            path.write_bytes(b"x")
+            os.utime(path, (0, 0))
+        (target / "callstash-target.json").write_bytes(b"{")
+        hundred = [*chosen, *strangers, target / "callstash-target.json"]
+        assert len(hundred) == 100
+        work = Verify(str(target), "ssh", lambda _: None)
+        work.run()
+        names = [str(path.relative_to(target)) for path in hundred]
+        for name in names:
+            assert any(name in line for line in work.wrong), name
+        for line in work.wrong:  # where the hashes are damaged, what they are of is suspect too
+            assert speaker.name in line or any(name in line for name in names), line
+
+
+def test_a_target_on_a_server_is_verified_and_decrypted(saved: House, server: Server) -> None:
+    assert saved.run() == ("finished", None)
+    key = saved.credentials / "backup_ssh"
+    rsh = (
+        f"ssh -i {key} -p {server.port} -o StrictHostKeyChecking=no -o LogLevel=ERROR"
+        " -o UserKnownHostsFile=/dev/null"
+    )
+    target = f"root@127.0.0.1:{server.path}"
+    said: list[str] = []
+    Verify(target, rsh, said.append, saved.rig.master).run()
+    count = len(saved.stored())
+    assert said[1:] == [
+        f"{count:,} recordings are as they were stored and were decrypted to their end"
+    ]
+    (catalogue,) = (server.path / "catalogue").iterdir()
+    assert verified(target, rsh, seal.generate()[0]) == [f"catalogue/{catalogue.name}"]
+    first, second, *_ = sorted((server.path / "recordings").rglob("*.csrec"))
+    first.unlink()
+    second.write_bytes(b"x")
+    assert verified(target, rsh) == [str(p.relative_to(server.path)) for p in (first, second)]
+    shutil.rmtree(catalogue)
+    assert verified(target, rsh) == ["catalogue"]
+
+
+def test_the_command_line_tells_whether_a_backup_is_whole(saved: House, server: Server) -> None:
+    assert saved.run() == ("finished", None)
+
+    def said(*more: str) -> tuple[int, str]:
+        done = subprocess.run(
+            [sys.executable, "-m", "tools", "verify", str(server.path), *more],
+            capture_output=True, text=True, check=False,
+        )  # fmt: skip
+        return done.returncode, done.stdout + done.stderr
+
+    count = len(saved.stored())
+    status, text = said()
+    assert (status, text.splitlines()[1:]) == (0, [f"{count} recordings are as they were stored"])
+    status, text = said("--master-key", str(saved.credentials / "master.key"))
+    assert status == 0
+    assert "were decrypted to their end" in text
+    rot(next(server.path.rglob("*.csrec")))
+    status, text = said()
+    assert status == 1
+    assert "is damaged" in text
+    assert f"1 things are wrong at {server.path}" in text
+
+
+def test_a_recording_that_another_key_was_put_to_is_named(saved: House, server: Server) -> None:
+    one, other = saved.rig.rows("SELECT recording_id, ecek FROM recording_audio LIMIT 2")
+    saved.rig.db.execute(
+        "UPDATE recording_audio SET ecek = %s WHERE recording_id = %s", [other[1], one[0]]
+    )
+    assert saved.run() == ("finished", None)
+    assert verified(str(server.path)) == []
+    (named,) = verified(str(server.path), master=saved.rig.master)
+    assert str(one[0]) in named
+
+
+def test_what_was_deleted_or_stored_since_is_not_taken_for_strange(
+    saved: House, server: Server
+) -> None:
+    saved.run()
+    gone = sorted(saved.stored())[0]
+    saved.delete(gone)
+    saved.run()
+    later = server.path / "recordings" / Path(gone).parent / "later.csrec"
+    later.write_bytes(b"stored after the catalogue was written")
+    assert verified(str(server.path)) == []
+
+
 def test_catalogues_are_kept_by_day_week_and_month() -> None:
     start = datetime(2024, 1, 1, 1, tzinfo=UTC)
-    names = [(start + timedelta(days=day)).strftime(runs.FORMAT) for day in range(1100)]
+    names = [(start + timedelta(days=day)).strftime(catalogues.FORMAT) for day in range(1100)]
     names += [names[-1].replace("T01", "T13"), "notes"]
-    kept = runs.kept(names)
+    kept = catalogues.kept(names)
     assert "notes" in kept
     assert names[1098] in kept
     assert names[1099] not in kept  # there was a later one on that day
     assert 24 + 8 + 14 - 6 <= len(kept) - 1 <= 24 + 8 + 14
     alive: list[str] = []
     for name in names[:1100]:
-        alive = sorted(runs.kept([*alive, name]))
+        alive = sorted(catalogues.kept([*alive, name]))
     months = {name[:6] for name in alive}
     assert len(months) == 24
     assert set(names[1086:1100]) <= set(alive)

@@ -169,3 +169,51 @@ def test_how_backups_went_is_shown_and_one_can_be_cancelled(
     assert db.execute("SELECT cancel_by FROM backup_run WHERE state = 'running'").fetchone() == (
         "sysadmin",
     )
+
+
+def test_the_pace_of_a_target_is_saved_and_bad_times_are_refused(
+    sysadmin: Browser, backupd: dict[str, Any], db: Connection, audit: Callable[[], list[Any]]
+) -> None:
+    sysadmin.post(PAGE, PAGE, **REMOTE, host_key=KEY)
+    fields = {"rate": "5000", "quiet_from": "08:00", "quiet_until": "18:30"}
+    for field, value, words in (
+        ("rate", "fast", "from 10 to 10000000"),
+        ("quiet_from", "25:00", "such as 08:00"),
+        ("quiet_until", "", "both times, or neither"),
+        ("quiet_until", "08:00", "another time"),
+    ):
+        answer = sysadmin.post(f"{PAGE}/pace", PAGE, **{**fields, field: value})
+        assert answer.status_code == 422
+        assert words in answer.text
+    query = "SELECT rate_kb, quiet_from::text, quiet_until::text FROM backup_target"
+    assert db.execute(query).fetchone() == (None, None, None)
+    assert sysadmin.post(f"{PAGE}/pace", PAGE, **fields).status_code == 303
+    assert db.execute(query).fetchone() == (5000, "08:00:00", "18:30:00")
+    assert 'value="18:30"' in sysadmin.get(PAGE).text
+    sysadmin.post(PAGE, PAGE, **{**REMOTE, "path": "/other"})
+    assert db.execute(query).fetchone() == (5000, "08:00:00", "18:30:00")
+    empty = dict.fromkeys(fields, "")
+    assert sysadmin.post(f"{PAGE}/pace", PAGE, **empty).status_code == 303
+    assert db.execute(query).fetchone() == (None, None, None)
+    assert audit()[-1][1] == "backup.paced"
+
+
+def test_what_stopped_backups_is_shown_and_confirmed(
+    sysadmin: Browser, backupd: dict[str, Any], db: Connection, audit: Callable[[], list[Any]]
+) -> None:
+    assert sysadmin.post(f"{PAGE}/confirm", PAGE, lost="35").status_code == 404
+    db.execute(
+        "INSERT INTO backup_brake (found_at, recordings, lost_rows, lost_files)"
+        " VALUES (now(), 1000, 30, 5)"
+    )
+    assert "Backups stopped: recordings vanished" in sysadmin.get(PAGE).text
+    answer = sysadmin.post(f"{PAGE}/confirm", PAGE, lost="34")
+    assert answer.status_code == 422
+    assert "Enter 35 to confirm it." in answer.text
+    assert rules.RUN not in backupd
+    assert sysadmin.post(f"{PAGE}/confirm", PAGE, lost="35").status_code == 303
+    assert rules.RUN in backupd
+    row = db.execute("SELECT confirmed_by FROM backup_brake").fetchone()
+    assert row == ("sysadmin",)
+    assert "Backups stopped" not in sysadmin.get(PAGE).text
+    assert audit()[-1][1] == "backup.confirmed"

@@ -1,7 +1,7 @@
 """Backups: where they go, and how they went."""
 
 from dataclasses import dataclass
-from datetime import datetime
+from datetime import datetime, time
 from uuid import UUID
 
 from common.db import Connection
@@ -21,13 +21,16 @@ class Target:
     target: UUID
     saved_at: datetime
     saved_by: str
+    rate_kb: int | None
+    quiet_from: time | None
+    quiet_until: time | None
 
 
 def target(db: Connection) -> Target | None:
     """Return the target; None: backups are switched off."""
     query = (
-        "SELECT kind::text, host, port, path, username, host_key, target, saved_at, saved_by"
-        " FROM backup_target"
+        "SELECT kind::text, host, port, path, username, host_key, target, saved_at, saved_by,"
+        " rate_kb, quiet_from, quiet_until FROM backup_target"
     )
     return next(iter(rows(db, Target, query, [])), None)
 
@@ -64,6 +67,41 @@ def save(
             " %(username)s, %(password)s, %(host_key)s, %(target)s, %(by)s)",
             arguments,
         )
+
+
+def pace(db: Connection, rate_kb: int | None, begin: time | None, end: time | None) -> bool:
+    """Save how fast a target is written to, and when a new one is not; false where none is."""
+    query = "UPDATE backup_target SET rate_kb = %s, quiet_from = %s, quiet_until = %s"
+    return db.execute(query, [rate_kb, begin, end]).rowcount == 1
+
+
+@dataclass(frozen=True)
+class Brake:
+    """What stopped backups."""
+
+    found_at: datetime
+    recordings: int
+    lost_rows: int
+    lost_files: int
+
+
+def brake(db: Connection) -> Brake | None:
+    """Return what stops backups until it is confirmed."""
+    query = (
+        "SELECT found_at, recordings, lost_rows, lost_files FROM backup_brake"
+        " WHERE confirmed_at IS NULL"
+    )
+    return next(iter(rows(db, Brake, query, [])), None)
+
+
+def confirm(db: Connection, what: Brake, by: str) -> bool:
+    """Let backups go on without what was lost; false where that is something else by now."""
+    done = db.execute(
+        "UPDATE backup_brake SET confirmed_at = now(), confirmed_by = %s"
+        " WHERE confirmed_at IS NULL AND lost_rows = %s AND lost_files = %s",
+        [by, what.lost_rows, what.lost_files],
+    )
+    return done.rowcount == 1
 
 
 def remove(db: Connection) -> bool:

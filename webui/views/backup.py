@@ -4,10 +4,10 @@ import base64
 import binascii
 import hashlib
 from dataclasses import replace
-from datetime import UTC, datetime
+from datetime import UTC, datetime, time
 from uuid import UUID
 
-from flask import Blueprint, redirect, render_template, url_for
+from flask import Blueprint, abort, redirect, render_template, url_for
 from werkzeug.wrappers import Response
 
 from common import backup as rules
@@ -38,12 +38,19 @@ def fingerprint(host_key: str) -> str:
     return f"SHA256:{digest}"
 
 
-def _page(form: Form, status: int = 200, shown: str = "") -> tuple[str, int]:
+def _page(
+    form: Form, status: int = 200, shown: str = "", pace: Form | None = None,
+    confirm: Form | None = None,
+) -> tuple[str, int]:  # fmt: skip
     db = connection()
+    saved = backups.target(db)
     return render_template(
         "backup.html",
         form=form,
-        saved=backups.target(db),
+        saved=saved,
+        pace=pace or _paced(saved),
+        confirm=confirm or Form({}),
+        brake=backups.brake(db),
         mounted=any(disk.volume == "backup" for disk in system.disks(db)),
         key=backups.public_key(db),
         runs=backups.runs(db, RUNS),
@@ -58,10 +65,76 @@ def _page(form: Form, status: int = 200, shown: str = "") -> tuple[str, int]:
 @requires(Policy.MANAGE)
 def page() -> tuple[str, int]:
     """Show the page."""
+    return _page(_saved())
+
+
+def _saved() -> Form:
     saved = backups.target(connection())
     if saved is None:
-        return _page(Form({"kind": "disabled", "port": "22", "login": "key"}))
-    return _page(Form({**vars(saved), "login": "key"}))
+        return Form({"kind": "disabled", "port": "22", "login": "key"})
+    return Form({**vars(saved), "login": "key"})
+
+
+def _paced(saved: backups.Target | None) -> Form:
+    if saved is None:
+        return Form({})
+    window = {
+        name: f"{at:%H:%M}" if at else ""
+        for name, at in (("quiet_from", saved.quiet_from), ("quiet_until", saved.quiet_until))
+    }
+    return Form({"rate": "" if saved.rate_kb is None else saved.rate_kb, **window})
+
+
+@routes.post(f"{PAGE}/pace")
+@requires(Policy.MANAGE)
+def pace() -> Answer:
+    """Save how fast a target is written to, and when a new one is not filled."""
+    form, db = Form.sent(), connection()
+    rate = form.number("rate", 10, 10_000_000) if form.text("rate") else None
+    begin, end = _time(form, "quiet_from"), _time(form, "quiet_until")
+    if "quiet_until" not in form.errors and (begin is None) != (end is None):
+        form.fail("quiet_until", "Enter both times, or neither.")
+    elif begin is not None and begin == end:
+        form.fail("quiet_until", "Enter another time than the one at which it begins.")
+    if form.errors:
+        return _page(_saved(), 422, pace=form)
+    with db.transaction():
+        if not backups.pace(db, rate, begin, end):
+            abort(404)
+        auth.note(db, "backup.paced", "backup", rate_kb=rate, quiet_from=str(begin or ""),
+                  quiet_until=str(end or ""))  # fmt: skip
+    auth.say("That is saved. A backup that runs already goes on as it began.")
+    return redirect(url_for("backup.page"), 303)
+
+
+def _time(form: Form, field: str) -> time | None:
+    text = form.text(field, longest=5)
+    if not text:
+        return None
+    try:
+        return datetime.strptime(text, "%H:%M").time()  # noqa: DTZ007
+    except ValueError:
+        form.fail(field, "Enter a time of day, such as 08:00.")
+        return None
+
+
+@routes.post(f"{PAGE}/confirm")
+@requires(Policy.MANAGE)
+def confirm() -> Answer:
+    """Let backups go on, though recordings were lost."""
+    form, db = Form.sent(), connection()
+    brake = backups.brake(db) or abort(404)
+    lost = brake.lost_rows + brake.lost_files
+    if form.text("lost").replace(",", "").replace(".", "") != str(lost):
+        form.fail("lost", f"Enter {lost:,} to confirm it.")
+        return _page(_saved(), 422, confirm=form)
+    with db.transaction():
+        if not backups.confirm(db, brake, auth.account()):
+            abort(404)
+        auth.note(db, "backup.confirmed", "backup", **{k: v for k, v in vars(brake).items()
+                                                       if k != "found_at"})  # fmt: skip
+    auth.say(commands.ask("backupd", rules.RUN, {}).answer)
+    return redirect(url_for("backup.page"), 303)
 
 
 def _read(form: Form) -> tuple[Wanted, str]:

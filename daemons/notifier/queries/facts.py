@@ -161,6 +161,8 @@ class Backups:
     good_at: datetime | None
     proven_at: datetime | None
     drill_error: str | None
+    lost: int | None
+    mended: int
 
 
 def backups(db: Connection) -> Backups:
@@ -170,7 +172,10 @@ def backups(db: Connection) -> Backups:
             "SELECT (SELECT saved_at FROM backup_target) AS saved_at, r.state::text, r.error,"
             " (SELECT max(finished_at) FROM backup_run WHERE state = 'finished') AS good_at,"
             " (SELECT max(finished_at) FROM restore_drill WHERE error IS NULL) AS proven_at,"
-            " (SELECT error FROM restore_drill ORDER BY id DESC LIMIT 1) AS drill_error"
+            " (SELECT error FROM restore_drill ORDER BY id DESC LIMIT 1) AS drill_error,"
+            " (SELECT lost_rows + lost_files FROM backup_brake WHERE confirmed_at IS NULL) AS lost,"
+            " (SELECT coalesce(sum((statistics->>'mended')::bigint), 0)::bigint FROM backup_run"
+            " WHERE finished_at > now() - interval '7 days') AS mended"
             " FROM (SELECT 1) one LEFT JOIN (SELECT state, error FROM backup_run"
             " WHERE finished_at IS NOT NULL ORDER BY id DESC LIMIT 1) r ON true"
         ).fetchone()
