@@ -20,19 +20,25 @@ from tools.export import CREDENTIALS
 def _private(
     db: Connection, company: Company, master: bytes, passphrase: str | None
 ) -> list[tuple[str, bytes]]:
-    """Return the current private key of a company, and the older ones that still open calls."""
+    """Return the current private key of a company, and the older ones that are kept.
+
+    What a company brought is not among them. Raises ConfigError where nothing else is there.
+    """
     found = queries.company_keys(db, company.id)
     if not found:
         raise ConfigError(f"{company.name} has no key yet: nothing of it was archived")
+    if all(one.private_sealed is None for one in found):
+        raise ConfigError(
+            f"{company.name} has a key of its own ({found[0].kid}), whose private half was never"
+            " here: ask the company for it"
+        )
     written: list[tuple[str, bytes]] = []
     for one in found:
         if one.private_sealed is None:
-            raise ConfigError(
-                f"{company.name} has a key of its own ({one.kid}), whose private half was never"
-                " here: ask the company for it"
-            )
+            click.echo(f"{company.name} itself has the private half of {one.kid}", err=True)
+            continue
         key = keys.open_company_key(master, one.private_sealed, company.uid, one.kid, one.version)
-        name = "private.key" if not written else f"{one.kid}.private.key"
+        name = "private.key" if one is found[0] else f"{one.kid}.private.key"
         written.append((name, pkcs8.pem(key, passphrase)))
     return written
 

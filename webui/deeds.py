@@ -19,6 +19,7 @@ WORDS = {
     "company.deleted": "deleted a company with its keys",
     "company.cancel_delete": "cancelled the deletion of a company",
     "company.delete": "marked a company for deletion",
+    "company.destroyed_key": "destroyed a company's retired key, which nothing needed",
     "company.export": "began to export a company's recordings",
     "company.export_keys": "saved a company's keys",
     "company.exported": "exported a company's recordings",

@@ -115,12 +115,12 @@ def total(db: Connection, company_id: int, wanted: Wanted) -> Total:
 
 
 def company_keys(db: Connection, company_id: int) -> list[CompanyKey]:
-    """Return the current key of a company, then the older ones that still open calls."""
+    """Return the current key of a company, then the older ones that are kept, which open calls
+    here or in what was handed over before.
+    """
     query = (
-        "SELECT k.version, k.kid, k.private_sealed FROM company_key k WHERE k.company_id = %s AND"
-        " (k.retired_at IS NULL OR EXISTS (SELECT FROM recording_audio a WHERE a.company_id ="
-        " k.company_id AND a.key_version = k.version)) ORDER BY k.retired_at IS NULL DESC,"
-        " k.version DESC"
+        "SELECT version, kid, private_sealed FROM company_key WHERE company_id = %s"
+        " ORDER BY retired_at IS NULL DESC, version DESC"
     )
     with db.cursor(row_factory=class_row(CompanyKey)) as cursor:
         return cursor.execute(query, [company_id]).fetchall()

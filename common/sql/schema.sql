@@ -532,11 +532,13 @@ CREATE TABLE public.company_key (
     to_rewrap bigint,
     rewrapped bigint DEFAULT 0 NOT NULL,
     rewrapped_at timestamp with time zone,
+    unneeded_at timestamp with time zone,
+    CONSTRAINT company_key_check CHECK (((unneeded_at IS NULL) OR (retired_at IS NOT NULL))),
     CONSTRAINT company_key_kid_check CHECK ((kid ~ '^[0-9a-f]{16}$'::text)),
     CONSTRAINT company_key_version_check CHECK ((version > 0))
 );
 
-COMMENT ON TABLE public.company_key IS 'RSA key pairs of 3072 bits or more. The poller makes the first when it first sees a company, the console tools make the others. None is deleted before its company.';
+COMMENT ON TABLE public.company_key IS 'RSA key pairs of 3072 bits or more. The poller makes the first when it first sees a company, the console tools make the others. The housekeeper deletes them with their company, and retired ones that nothing needs.';
 
 COMMENT ON COLUMN public.company_key.public_key IS 'SubjectPublicKeyInfo, DER.';
 
@@ -547,6 +549,8 @@ COMMENT ON COLUMN public.company_key.to_rewrap IS 'Of a retired key: how many co
 COMMENT ON COLUMN public.company_key.rewrapped IS 'How many of them are.';
 
 COMMENT ON COLUMN public.company_key.rewrapped_at IS 'When none was left, a day or more after it was retired: until then an archiver may still use it.';
+
+COMMENT ON COLUMN public.company_key.unneeded_at IS 'Since when the housekeeper finds no recording that a retired key opens; null: there is one, or it has not looked. It destroys the key 744 days later.';
 
 CREATE TABLE public.company_usage (
     company_id integer NOT NULL,
@@ -1701,6 +1705,8 @@ CREATE UNIQUE INDEX poll_running ON public.poll USING btree (pbx_id) WHERE (fini
 
 CREATE UNIQUE INDEX purge_running ON public.purge USING btree ((true)) WHERE (state = 'running'::public.purge_state);
 
+CREATE INDEX recording_audio_key ON public.recording_audio USING btree (company_id, key_version);
+
 CREATE INDEX recording_audio_written ON public.recording_audio USING btree (written_by);
 
 CREATE INDEX recording_callee ON public.recording USING btree (reverse(public.digits(callee)) text_pattern_ops);
@@ -2097,6 +2103,10 @@ GRANT SELECT(created_at) ON TABLE public.company_key TO callstash_archiver;
 GRANT SELECT(retired_at) ON TABLE public.company_key TO callstash_poller;
 
 GRANT SELECT(retired_at) ON TABLE public.company_key TO callstash_archiver;
+
+GRANT SELECT(retired_at) ON TABLE public.company_key TO callstash_housekeeper;
+
+GRANT SELECT(unneeded_at),UPDATE(unneeded_at) ON TABLE public.company_key TO callstash_housekeeper;
 
 GRANT SELECT,INSERT,UPDATE ON TABLE public.company_usage TO callstash_archiver;
 

@@ -18,6 +18,7 @@ from daemons.housekeeper.disks import Disks
 from daemons.housekeeper.licences import Licences
 from daemons.housekeeper.purge import Purge
 from daemons.housekeeper.queries import licences
+from daemons.housekeeper.retired_keys import RetiredKeys
 from daemons.housekeeper.scrub import Scrub
 from daemons.housekeeper.sweep import Sweep
 from daemons.housekeeper.upgrades import Upgrades
@@ -63,6 +64,7 @@ class Housekeeper:
                 there,
             ).turn,
             Purge(db, store, now, at, here, settings.brake_percent, there).turn,
+            RetiredKeys(db, now).turn,
             Books(db, now, at, here).turn,
             Tidy(db, now).turn,
             Sweep(db, damages, now).turn,

@@ -15,6 +15,8 @@ Connect = Callable[[str], Db]
 FORBIDDEN = [
     ("archiver", "SELECT private_sealed FROM company_key"),
     ("poller", "SELECT private_sealed FROM company_key"),
+    ("housekeeper", "SELECT private_sealed FROM company_key"),
+    ("housekeeper", "UPDATE company_key SET retired_at = now()"),
     ("web", "SELECT token_sealed FROM pbx"),
     ("web", "UPDATE recording SET state = 'gone'"),
     ("web", "DELETE FROM recording"),

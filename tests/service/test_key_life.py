@@ -18,6 +18,7 @@ from cryptography.hazmat.primitives.serialization import (
     NoEncryption,
     PrivateFormat,
     PublicFormat,
+    load_pem_private_key,
 )
 
 from common import keys, passwords, seal
@@ -121,7 +122,7 @@ def test_a_company_gets_a_new_key_and_every_recording_opens_at_any_time(
     db.execute("UPDATE company_key SET retired_at = now() - interval '25 hours' WHERE version = 1")
     assert "nothing needs the key" in ours.tool("rewrap")
     assert ours.tool("rewrap") == ""
-    assert [key.version for key in leaving.company_keys(db, company)] == [2]
+    assert [key.version for key in leaving.company_keys(db, company)] == [2, 1]
     assert db.execute("SELECT count(*) FROM company_key").fetchone() == (2,), "none is deleted"
 
 
@@ -159,8 +160,20 @@ def test_a_company_that_brings_its_key_is_archived_for_and_not_heard(
     assert ours.tool("rewrap") == "", "what this box can open, it can open"
     with pytest.raises(ToolFailed, match="is or was in use here"):
         ours.tool(*brings)
+    leaves = ("export-keys", URL, "--company=harbour_legal", "--mode=private", "--plain", "--to")
+    ours.tool(*leaves, str(tmp_path / "keys"))
+    (former,) = (tmp_path / "keys").glob("*private.key")
+    kid = building.company_key(building.COMPANY_UID).kid
+    assert former.name.endswith(f"{kid}.private.key"), "the calls from before need it"
+    opens = load_pem_private_key(former.read_bytes(), None)
+    assert isinstance(opens, rsa.RSAPrivateKey)
+    for (ecek,) in db.execute("SELECT ecek FROM recording_audio"):
+        assert len(keys.unwrap(opens, bytes(ecek))) == 32
+    sealed = db.execute("SELECT private_sealed FROM company_key WHERE version = 1").fetchone()[0]
+    db.execute("UPDATE company_key SET private_sealed = NULL")
     with pytest.raises(ToolFailed, match="has a key of its own"):
-        ours.tool("export-keys", URL, "--company=harbour_legal", "--mode=private", "--plain")
+        ours.tool(*leaves, str(tmp_path / "none"))
+    db.execute("UPDATE company_key SET private_sealed = %s WHERE version = 1", [sealed])
     assert "content keys" in ours.tool(*ROTATE), "and back to a key of this box"
     assert db.execute("SELECT DISTINCT key_version FROM recording_audio").fetchall() == [(3,)]
 
@@ -229,7 +242,7 @@ def test_the_master_key_is_replaced_also_where_that_is_killed(
     assert old in kept, "older backups need it"
 
 
-def test_a_master_key_that_is_not_ours_changes_nothing(ours: Installation, db: Any) -> None:
+def test_a_master_key_that_is_not_formerchanges_nothing(ours: Installation, db: Any) -> None:
     file = credentials(ours) / "master.key"
     file.write_text(base64.b64encode(bytes(range(32))).decode())
     with pytest.raises(ToolFailed, match="the key of another CallStash"):
