@@ -11,7 +11,7 @@ from collections.abc import Callable, Iterator
 from contextlib import closing
 from datetime import UTC, datetime
 from pathlib import Path
-from typing import BinaryIO, Protocol
+from typing import Protocol
 
 from common import __version__, files, keys, leaving, leaving_tools, tables
 from common.db import Connection
@@ -22,7 +22,7 @@ from common.playback import KeyRing, open_recording
 from common.queries import leaving as queries
 from common.store import Store
 
-BLOCK = 1 << 20
+BLOCK = 1 << 18
 RESERVE = 100_000_000  # bytes that stay free
 Say = Callable[[str], None]
 
@@ -37,8 +37,8 @@ class Content(Protocol):
     def size(self, total: Total) -> int:
         """Return the bytes of the calls when they are written."""
 
-    def write(self, one: Call, out: BinaryIO) -> bytes:
-        """Write it and return its SHA-256. Raises CallStashError."""
+    def write(self, one: Call, out: int) -> bytes:
+        """Write it to a descriptor and return its SHA-256. Raises CallStashError."""
 
     def key(self, one: Call) -> tuple[str, bytes]:
         """Return the id of the key that opens it, and the eCEK for that key."""
@@ -54,20 +54,21 @@ class Encrypted:
         self._store = store
         self._ring = ring
         self._public = public
+        self._buffer = memoryview(bytearray(BLOCK))  # one for all: fresh memory costs more than SHA
         self.asked = {"to_key": keys.key_id(public)} if public else {}
 
     def size(self, total: Total) -> int:
         """Return the bytes of the files as they lie."""
         return total.encrypted
 
-    def write(self, one: Call, out: BinaryIO) -> bytes:
+    def write(self, one: Call, out: int) -> bytes:
         """Copy the file; one that is not what was stored is refused."""
         path = self._store.path(one.company_id, one.started_at, one.recording_id, one.generation)
         digest = hashlib.sha256()
         with self._store.open(path) as file:
-            while block := file.read(BLOCK):
-                digest.update(block)
-                out.write(block)
+            while count := os.readv(file.fileno(), [self._buffer]):
+                digest.update(self._buffer[:count])
+                files.write_all(out, [self._buffer[:count]])
         if digest.digest() != one.file_sha256:
             raise ArchiveError("the file is not what was stored")
         return one.file_sha256
@@ -95,7 +96,7 @@ class Wav:
         """Return the bytes of the samples."""
         return total.wav
 
-    def write(self, one: Call, out: BinaryIO) -> bytes:
+    def write(self, one: Call, out: int) -> bytes:
         """Decrypt the file, all of which must be authentic."""
         digest = hashlib.sha256()
         opened = open_recording(self._store, self._ring, one)
@@ -103,7 +104,7 @@ class Wav:
             source = opened.wav()
             for piece in source.read_range(0, source.size):
                 digest.update(piece)
-                out.write(piece)
+                files.write_all(out, [piece])
         return digest.digest()
 
     def key(self, one: Call) -> tuple[str, bytes]:
@@ -225,13 +226,14 @@ class Export:
             self._made.add(path.parent)
         part = path.with_suffix(".part")
         descriptor = os.open(part, os.O_WRONLY | os.O_CREAT | os.O_TRUNC, 0o600)
-        with os.fdopen(descriptor, "wb") as out:
-            try:
-                digest = self._content.write(one, out)
-            except (OSError, CallStashError):
-                part.unlink()
-                raise
-            size = out.tell()
+        try:
+            digest = self._content.write(one, descriptor)
+            size = os.lseek(descriptor, 0, os.SEEK_CUR)
+        except (OSError, CallStashError):
+            part.unlink()
+            raise
+        finally:
+            os.close(descriptor)
         part.rename(path)
         return digest, size
 
