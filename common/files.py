@@ -5,7 +5,7 @@ again.
 """
 
 import os
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 
@@ -38,7 +38,7 @@ def make_directories(path: Path, root: Path, mode: int = 0o770) -> None:
         level = level / name
 
 
-def write_all(descriptor: int, pieces: list[bytes]) -> None:
+def write_all(descriptor: int, pieces: Sequence[bytes | memoryview]) -> None:
     """Write all pieces, however little the kernel takes at a time."""
     total = sum(map(len, pieces))
     written = os.writev(descriptor, pieces)

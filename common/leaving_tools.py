@@ -6,7 +6,8 @@ from pathlib import Path
 
 ROOT = Path(__file__).resolve().parents[1]
 NAMES = ("player.html", "decrypt.py", "decrypt.sh")
-_SCRIPTS = ("sha256", "keys", "recording", "gsm", "codecs", "bundle", "sound", "wave", "page")
+_SCRIPTS = ("sha256", "keys", "recording", "gsm", "codecs", "bundle", "sound", "wave", "page",
+            "call")  # fmt: skip
 # Nothing but what stands in the file itself: no network, no script that a table might bring along.
 _POLICY = (
     "default-src 'none'; script-src '{script}'; style-src '{style}'; img-src data:;"

@@ -36,9 +36,9 @@ def to_pcm16(codec: str, data: bytes | bytearray | memoryview) -> Samples:
         return np.frombuffer(data, "<i2")
     octets = np.frombuffer(data, np.uint8)
     if codec == "ulaw":
-        return ULAW[octets]
+        return ULAW.take(octets)  # twice as fast as an index
     if codec == "alaw":
-        return ALAW[octets]
+        return ALAW.take(octets)
     if codec == "pcm8":
         return (octets.astype("<i2") - 128) << 8
     if codec == "float32":

@@ -18,7 +18,8 @@ from common.playback import KeyRing
 from common.queries import leaving as queries
 from common.store import Store
 from tools import console
-from tools.exporting import Content, Encrypted, Export, Wav
+from tools.contents import Content, Encrypted, Wav
+from tools.exporting import Export
 
 DAY = click.DateTime(["%Y-%m-%d"])
 CREDENTIALS = click.option(

@@ -7,108 +7,34 @@ is there is read and compared, not copied. Without a manifest an export is not f
 import hashlib
 import json
 import os
+from collections import deque
 from collections.abc import Callable, Iterator
-from contextlib import closing
+from concurrent.futures import Future, ThreadPoolExecutor
+from dataclasses import dataclass
 from datetime import UTC, datetime
 from pathlib import Path
-from typing import BinaryIO, Protocol
 
-from common import __version__, files, keys, leaving, leaving_tools, tables
+from common import __version__, files, leaving, leaving_tools, tables
 from common.db import Connection
 from common.errors import ArchiveError, CallStashError, ConfigError, KeyUnavailable
 from common.ffmpeg import DecoderFailed
-from common.leaving import Call, Company, Signer, Total, Wanted
-from common.playback import KeyRing, open_recording
+from common.leaving import Call, Company, Signer, Wanted
 from common.queries import leaving as queries
-from common.store import Store
+from tools.contents import Content, Encrypted
 
-BLOCK = 1 << 20
 RESERVE = 100_000_000  # bytes that stay free
+WRITERS = 2  # files written at the same time: while one is hashed another is written
+AHEAD = 8  # files that may be done before the line of an earlier one is written
 Say = Callable[[str], None]
 
 
-class Content(Protocol):
-    """What is written of each call."""
+@dataclass(frozen=True)
+class Written:
+    """A call that is in the directory: its line in the table, the key that opens it, its bytes."""
 
-    kind: str
-    suffix: str
-    asked: dict[str, str]  # what else decides which export it is
-
-    def size(self, total: Total) -> int:
-        """Return the bytes of the calls when they are written."""
-
-    def write(self, one: Call, out: BinaryIO) -> bytes:
-        """Write it and return its SHA-256. Raises CallStashError."""
-
-    def key(self, one: Call) -> tuple[str, bytes]:
-        """Return the id of the key that opens it, and the eCEK for that key."""
-
-
-class Encrypted:
-    """The files as they lie; where `public` is given, their keys are wrapped for it instead."""
-
-    kind = "encrypted"
-    suffix = ".csrec"
-
-    def __init__(self, store: Store, ring: KeyRing | None = None, public: bytes = b"") -> None:
-        self._store = store
-        self._ring = ring
-        self._public = public
-        self.asked = {"to_key": keys.key_id(public)} if public else {}
-
-    def size(self, total: Total) -> int:
-        """Return the bytes of the files as they lie."""
-        return total.encrypted
-
-    def write(self, one: Call, out: BinaryIO) -> bytes:
-        """Copy the file; one that is not what was stored is refused."""
-        path = self._store.path(one.company_id, one.started_at, one.recording_id, one.generation)
-        digest = hashlib.sha256()
-        with self._store.open(path) as file:
-            while block := file.read(BLOCK):
-                digest.update(block)
-                out.write(block)
-        if digest.digest() != one.file_sha256:
-            raise ArchiveError("the file is not what was stored")
-        return one.file_sha256
-
-    def key(self, one: Call) -> tuple[str, bytes]:
-        """Return the key of the company, or that of the client."""
-        if self._ring is None:
-            return one.kid, one.ecek
-        cek = self._ring.content_key(one)
-        return keys.key_id(self._public), keys.wrap(self._public, cek)
-
-
-class Wav:
-    """Plain audio that every program plays."""
-
-    kind = "wav"
-    suffix = ".wav"
-
-    def __init__(self, store: Store, ring: KeyRing) -> None:
-        self._store = store
-        self._ring = ring
-        self.asked: dict[str, str] = {}
-
-    def size(self, total: Total) -> int:
-        """Return the bytes of the samples."""
-        return total.wav
-
-    def write(self, one: Call, out: BinaryIO) -> bytes:
-        """Decrypt the file, all of which must be authentic."""
-        digest = hashlib.sha256()
-        opened = open_recording(self._store, self._ring, one)
-        with closing(opened.file):
-            source = opened.wav()
-            for piece in source.read_range(0, source.size):
-                digest.update(piece)
-                out.write(piece)
-        return digest.digest()
-
-    def key(self, one: Call) -> tuple[str, bytes]:
-        """Return none: there is nothing to open."""
-        return "", b""
+    line: str
+    kid: str
+    size: int
 
 
 class Export:
@@ -124,7 +50,6 @@ class Export:
         self._content = content
         self._left_out: list[dict[str, str]] = []
         self._kids: set[str] = set()
-        self._made: set[Path] = set()
         self.calls = self.bytes = 0
 
     def run(self, signer: Signer, say: Say) -> int:
@@ -181,35 +106,48 @@ class Export:
             )
 
     def _lines(self) -> Iterator[str]:
-        for one in queries.calls(self._db, self._company.id, self._wanted):
+        with ThreadPoolExecutor(WRITERS) as pool:
+            begun: deque[tuple[Call, Future[Written]]] = deque()
+            for one in queries.calls(self._db, self._company.id, self._wanted):
+                begun.append((one, pool.submit(self._one, one)))
+                if len(begun) > AHEAD:
+                    yield from self._line(*begun.popleft())
+            while begun:
+                yield from self._line(*begun.popleft())
+
+    def _line(self, one: Call, work: Future[Written]) -> Iterator[str]:
+        """Yield the line of a call whose file is written, and none where it had to be left out."""
+        try:
+            yield self._count(work.result())
+        except ArchiveError:
+            now = queries.call(self._db, one.recording_id)
+            if now is None:
+                return  # it was deleted meanwhile
             try:
-                yield self._one(one)
-            except (FileNotFoundError, ArchiveError):
-                now = queries.call(self._db, one.recording_id)
-                if now is None:
-                    continue  # it was deleted meanwhile
-                try:
-                    yield self._one(now)  # or it was fetched again, under another name
-                except (FileNotFoundError, ArchiveError) as error:
-                    self._leave_out(one, error)
-            except (KeyUnavailable, DecoderFailed) as error:
+                yield self._count(self._one(now))  # or it was fetched again, under another name
+            except ArchiveError as error:
                 self._leave_out(one, error)
+        except (KeyUnavailable, DecoderFailed) as error:
+            self._leave_out(one, error)
 
-    def _leave_out(self, one: Call, error: Exception) -> None:
-        why = str(error) if isinstance(error, CallStashError) else "the file is missing"
-        self._left_out.append({"call": str(one.recording_id), "why": why})
+    def _count(self, written: Written) -> str:
+        self._kids.add(written.kid)
+        self.calls += 1
+        self.bytes += written.size
+        return written.line
 
-    def _one(self, one: Call) -> str:
+    def _leave_out(self, one: Call, error: CallStashError) -> None:
+        self._left_out.append({"call": str(one.recording_id), "why": str(error)})
+
+    def _one(self, one: Call) -> Written:
+        """Write one call; several of these run at the same time."""
         day = one.started_at.astimezone(UTC)
         suffix = self._content.suffix
         name = f"recordings/{day:%Y/%m/%d}/{one.recording_id}{suffix}"
         kid, ecek = self._content.key(one)
         path = self._directory / name
         digest, size = self._there(path, one) or self._write(path, one)
-        self._kids.add(kid)
-        self.calls += 1
-        self.bytes += size
-        return leaving.line(one, name, kid, ecek, digest, size)
+        return Written(leaving.line(one, name, kid, ecek, digest, size), kid, size)
 
     def _there(self, path: Path, one: Call) -> tuple[bytes, int] | None:
         """Return the SHA-256 and size of what an earlier run wrote, if that is right."""
@@ -220,18 +158,17 @@ class Export:
         return (digest, one.file_size) if digest == one.file_sha256 else None
 
     def _write(self, path: Path, one: Call) -> tuple[bytes, int]:
-        if path.parent not in self._made:
-            path.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
-            self._made.add(path.parent)
+        path.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
         part = path.with_suffix(".part")
         descriptor = os.open(part, os.O_WRONLY | os.O_CREAT | os.O_TRUNC, 0o600)
-        with os.fdopen(descriptor, "wb") as out:
-            try:
-                digest = self._content.write(one, out)
-            except (OSError, CallStashError):
-                part.unlink()
-                raise
-            size = out.tell()
+        try:
+            digest = self._content.write(one, descriptor)
+            size = os.lseek(descriptor, 0, os.SEEK_CUR)
+        except (OSError, CallStashError):
+            part.unlink()
+            raise
+        finally:
+            os.close(descriptor)
         part.rename(path)
         return digest, size
 

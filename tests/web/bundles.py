@@ -7,7 +7,8 @@ from common import keys, pkcs8
 from common.leaving import Signer, Wanted
 from common.queries import leaving
 from tests.web.building import COMPANY_UID, MASTER, SIGNING, Archive, company_key, signs
-from tools.exporting import Encrypted, Export
+from tools.contents import Encrypted
+from tools.exporting import Export
 
 PASSPHRASE = "pêche melba 7"
 
