@@ -32,6 +32,7 @@ from common.errors import CallStashError, ConfigError
 from common.messages import PollerPollNow
 from common.pbx_registry import NewPbx
 from tools import setup
+from tools.certificate import certificate, set_cert
 from tools.console import Settings
 from tools.console import database as _database
 from tools.evidence import evidence
@@ -272,6 +273,8 @@ def activate(code: str) -> None:
 
 
 cli.add_command(check_kit)
+cli.add_command(certificate)
+cli.add_command(set_cert)
 cli.add_command(evidence)
 cli.add_command(export)
 cli.add_command(export_keys)
