@@ -42,6 +42,7 @@ from tools.kit import check_kit
 from tools.restore import Restore
 from tools.rotate import finish, rewrap, rotate_key, rotate_master
 from tools.verify import verify
+from tools.support import remote_support
 from tools.verify_evidence import verify_evidence
 
 ACCOUNTS = ("sysadmin", "admin")
@@ -277,6 +278,7 @@ cli.add_command(certificate)
 cli.add_command(set_cert)
 cli.add_command(evidence)
 cli.add_command(export)
+cli.add_command(remote_support)
 cli.add_command(export_keys)
 cli.add_command(rewrap)
 cli.add_command(rotate_key)
