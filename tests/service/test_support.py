@@ -35,7 +35,8 @@ class Side:
         self.said: list[tuple[str, dict[str, object]]] = []
         secret, public = keys.generate_ssh_key("box")
         keys.write_secret(directory, "support_ssh", secret)
-        (server.directory / "authorized_keys").write_text(f"{public}\n")
+        allowed = 'restrict,port-forwarding,permitlisten="localhost:*"'  # as docs/console.md says
+        (server.directory / "authorized_keys").write_text(f"{allowed} {public}\n")
         # what engineers would log in to
         self.target = socket.create_server(("127.0.0.1", 0))
         self.service = self.start(self.host_key)
