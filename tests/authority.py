@@ -49,6 +49,22 @@ class Authority:
             builder = builder.add_extension(x509.BasicConstraints(True, None), critical=True)
         return builder.sign(key or self._key, hashes.SHA256())
 
+    def pair(
+        self, name: str, *, lasts: timedelta = DAY, intermediate: bool = True
+    ) -> tuple[bytes, list[bytes]]:
+        """Return a server's key and its certificate with the one that signed it, as PEM."""
+        key, signer = (ec.generate_private_key(ec.SECP256R1()) for _ in range(2))
+        middle = _name("Test intermediate")
+        subject = x509.SubjectAlternativeName([x509.DNSName(name)])
+        above = (middle, signer) if intermediate else (None, None)
+        chain = [self._sign(_name(name), key.public_key(), subject, lasts, *above)]
+        if intermediate:
+            chain.append(self._sign(middle, signer.public_key(), None, DAY))
+        private = key.private_bytes(
+            PEM, serialization.PrivateFormat.PKCS8, serialization.NoEncryption()
+        )
+        return private, [one.public_bytes(PEM) for one in chain]
+
     def context(
         self, *, address: str = "127.0.0.1", lasts: timedelta = DAY, self_signed: bool = False
     ) -> ssl.SSLContext:

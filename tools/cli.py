@@ -32,6 +32,7 @@ from common.errors import CallStashError, ConfigError
 from common.messages import PollerPollNow
 from common.pbx_registry import NewPbx
 from tools import setup
+from tools.certificate import certificate, set_cert
 from tools.console import Settings
 from tools.console import database as _database
 from tools.evidence import evidence
@@ -40,6 +41,7 @@ from tools.export_keys import export_keys
 from tools.kit import check_kit
 from tools.restore import Restore
 from tools.rotate import finish, rewrap, rotate_key, rotate_master
+from tools.support import remote_support
 from tools.verify import verify
 from tools.verify_evidence import verify_evidence
 
@@ -272,8 +274,11 @@ def activate(code: str) -> None:
 
 
 cli.add_command(check_kit)
+cli.add_command(certificate)
+cli.add_command(set_cert)
 cli.add_command(evidence)
 cli.add_command(export)
+cli.add_command(remote_support)
 cli.add_command(export_keys)
 cli.add_command(rewrap)
 cli.add_command(rotate_key)

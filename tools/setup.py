@@ -25,6 +25,7 @@ from pika.exceptions import AMQPError
 
 from common import bus, files, keys
 from common.errors import ConfigError
+from tools import support
 
 ETC = Path("/etc/callstash")
 BROKER = "amqp://127.0.0.1:5672/callstash"
@@ -37,7 +38,7 @@ DECLARE name text;
 BEGIN
     FOREACH name IN ARRAY ARRAY['callstash', 'callstash_poller', 'callstash_archiver',
         'callstash_housekeeper', 'callstash_notifier', 'callstash_raidmon', 'callstash_backupd',
-        'callstash_web', 'root'] LOOP
+        'callstash_web', 'callstash_support', 'root'] LOOP
         IF NOT EXISTS (SELECT FROM pg_roles WHERE rolname = name) THEN
             EXECUTE format('CREATE ROLE %I LOGIN', name);
         END IF;
@@ -65,6 +66,7 @@ def command() -> None:
          "-f", "-", given=ROLES)  # fmt: skip
     _broker(ETC / "credentials")
     _certificate(ETC / "tls")
+    support.make_key(ETC / "credentials")
 
 
 def _broker(credentials: Path) -> None:

@@ -23,6 +23,7 @@ SETTINGS = (
     ("Backup", "backup.page"),
     ("Licence", "licence.page"),
     ("Administrators", "administrators.page"),
+    ("Remote support", "support.page"),
 )
 
 

@@ -7,6 +7,7 @@ from zoneinfo import ZoneInfo
 
 from flask import current_app, g
 
+from common import support
 from common.db import Connection
 from common.playback import KeyRing
 from common.store import Store
@@ -23,6 +24,7 @@ class Settings:
     timezone: str = ""  # IANA name of the zone in which times are shown; empty: this machine's
     session_idle_minutes: int = 30
     session_hours: int = 12
+    support_directory: Path = support.DIRECTORY
     log_directory: Path | None = None  # where NAME.log are, without systemd's journal
 
 

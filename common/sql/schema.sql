@@ -1890,6 +1890,8 @@ GRANT INSERT(actor) ON TABLE public.audit TO callstash_notifier;
 
 GRANT INSERT(actor) ON TABLE public.audit TO callstash_backupd;
 
+GRANT INSERT(actor) ON TABLE public.audit TO callstash_support;
+
 GRANT INSERT(action) ON TABLE public.audit TO callstash_poller;
 
 GRANT INSERT(action) ON TABLE public.audit TO callstash_archiver;
@@ -1901,6 +1903,8 @@ GRANT INSERT(action) ON TABLE public.audit TO callstash_housekeeper;
 GRANT INSERT(action) ON TABLE public.audit TO callstash_notifier;
 
 GRANT INSERT(action) ON TABLE public.audit TO callstash_backupd;
+
+GRANT INSERT(action) ON TABLE public.audit TO callstash_support;
 
 GRANT INSERT(subject) ON TABLE public.audit TO callstash_poller;
 
@@ -1914,6 +1918,8 @@ GRANT INSERT(subject) ON TABLE public.audit TO callstash_notifier;
 
 GRANT INSERT(subject) ON TABLE public.audit TO callstash_backupd;
 
+GRANT INSERT(subject) ON TABLE public.audit TO callstash_support;
+
 GRANT INSERT(detail) ON TABLE public.audit TO callstash_poller;
 
 GRANT INSERT(detail) ON TABLE public.audit TO callstash_archiver;
@@ -1926,6 +1932,8 @@ GRANT INSERT(detail) ON TABLE public.audit TO callstash_notifier;
 
 GRANT INSERT(detail) ON TABLE public.audit TO callstash_backupd;
 
+GRANT INSERT(detail) ON TABLE public.audit TO callstash_support;
+
 GRANT INSERT(address) ON TABLE public.audit TO callstash_poller;
 
 GRANT INSERT(address) ON TABLE public.audit TO callstash_archiver;
@@ -1937,6 +1945,8 @@ GRANT INSERT(address) ON TABLE public.audit TO callstash_housekeeper;
 GRANT INSERT(address) ON TABLE public.audit TO callstash_notifier;
 
 GRANT INSERT(address) ON TABLE public.audit TO callstash_backupd;
+
+GRANT INSERT(address) ON TABLE public.audit TO callstash_support;
 
 GRANT INSERT,DELETE,UPDATE ON TABLE public.backup_brake TO callstash_backupd;
 

@@ -12,8 +12,9 @@ from pathlib import Path
 import pytest
 
 from common import config
+from common.support import DIRECTORY
 from devtools.installation import CREDENTIALS
-from tools import setup
+from tools import setup, support
 from tools.cli import cli
 from tools.restore import ROLES
 
@@ -28,6 +29,7 @@ SETTINGS = {
     "backupd": "daemons.backupd.backupd",
     "notifier": "daemons.notifier.notifier",
     "raidmon": "daemons.raidmon.raidmon",
+    "support": "daemons.support.support",
     "web": "webui.settings",
     "tools": "tools.cli",
 }
@@ -93,7 +95,9 @@ def unit(path: Path) -> ConfigParser:
 
 def test_every_process_has_a_unit_a_user_a_role_and_its_credentials() -> None:
     users = set(re.findall(r"^u (\S+)", (ROOT / "debian/callstash.sysusers").read_text(), re.M))
-    assert users == {"callstash"} | {f"callstash_{process}" for process in CREDENTIALS}
+    assert users == {"callstash"} | {
+        f"callstash_{process}" for process in (*CREDENTIALS, "support")
+    }
     assert {f"callstash_{role}" for role in ROLES} == users - {"callstash"}
     assert set(re.findall(r"'(callstash\w*)'", setup.ROLES)) == users
     for process, names in CREDENTIALS.items():
@@ -104,6 +108,15 @@ def test_every_process_has_a_unit_a_user_a_role_and_its_credentials() -> None:
         assert loaded == [*names, "broker"]
         assert re.search(rf"callstash-{process}(@\d)?\.service",
                          (UNITS / "callstash.target").read_text())  # fmt: skip
+
+
+def test_remote_support_has_a_key_of_its_own_and_starts_when_it_is_asked_for() -> None:
+    service = unit(UNITS / "callstash-support.service")["Service"]
+    assert service["User"] == "callstash_support"
+    assert service["LoadCredential"].endswith(f"/{support.KEY}")
+    assert unit(UNITS / "callstash-support.path")["Path"]["PathExists"] == str(DIRECTORY / "wanted")
+    target = (UNITS / "callstash.target").read_text()
+    assert "callstash-support.path" in target and "callstash-support.service" not in target
 
 
 @pytest.mark.parametrize("path", SANDBOXED, ids=lambda path: path.stem)
