@@ -16,7 +16,7 @@ from common import backup, db, keys, rowfile, seal
 from common.errors import ConfigError
 from common.store import Store
 
-ROLES = ("poller", "archiver", "web", "housekeeper", "notifier", "raidmon", "backupd")
+ROLES = ("poller", "archiver", "web", "housekeeper", "notifier", "raidmon", "backupd", "metrics")
 FOREIGN = 23  # rsync's status where some files could not be copied
 AFTER = (
     "DELETE FROM backup_progress",

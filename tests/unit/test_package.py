@@ -28,6 +28,7 @@ SETTINGS = {
     "backupd": "daemons.backupd.backupd",
     "notifier": "daemons.notifier.notifier",
     "raidmon": "daemons.raidmon.raidmon",
+    "metrics": "daemons.metrics.metrics",
     "web": "webui.settings",
     "tools": "tools.cli",
 }
