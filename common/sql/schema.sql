@@ -1952,7 +1952,13 @@ GRANT SELECT ON TABLE public.backup_brake TO callstash_web;
 
 GRANT SELECT ON TABLE public.backup_brake TO callstash_notifier;
 
+GRANT SELECT(lost_rows) ON TABLE public.backup_brake TO callstash_metrics;
+
+GRANT SELECT(lost_files) ON TABLE public.backup_brake TO callstash_metrics;
+
 GRANT UPDATE(confirmed_at) ON TABLE public.backup_brake TO callstash_web;
+
+GRANT SELECT(confirmed_at) ON TABLE public.backup_brake TO callstash_metrics;
 
 GRANT UPDATE(confirmed_by) ON TABLE public.backup_brake TO callstash_web;
 
@@ -1975,6 +1981,8 @@ GRANT SELECT(id) ON TABLE public.backup_run TO callstash_metrics;
 GRANT SELECT(state) ON TABLE public.backup_run TO callstash_metrics;
 
 GRANT SELECT(finished_at) ON TABLE public.backup_run TO callstash_metrics;
+
+GRANT SELECT(statistics) ON TABLE public.backup_run TO callstash_metrics;
 
 GRANT SELECT(error) ON TABLE public.backup_run TO callstash_metrics;
 
