@@ -71,7 +71,7 @@ def fill(db: Any) -> None:
     )  # fmt: skip
     db.execute("INSERT INTO poll_schedule VALUES (10, now(), NULL, 0)")
     db.execute("INSERT INTO poll (pbx_id, trigger, state, finished_at, error)"
-               " VALUES (10, 'schedule', 'finished', now() - interval '1 hour', NULL),"
+               " VALUES (10, 'schedule', 'finished', now() - interval '190 minutes', NULL),"
                " (10, 'retry', 'failed', now(), 'Wilhelmina pulled the plug')")  # fmt: skip
     db.execute("INSERT INTO company (pbx_id, name, label, listed_until) VALUES"
                " (10, 'Quillfeather', 'Quillfeather', now())")  # fmt: skip
@@ -171,7 +171,7 @@ def test_status_says_how_the_box_is_and_whether_it_needs_a_person(
     for words in (
         "7 calls",
         "3 new, 2 disk full",
-        "last polled 60 minutes ago",
+        "last polled 3 hours ago",
         "would lose calls in 23 hours",
         "2 of 3 disks",
         "400 bytes of 1 kB free (40%)",
