@@ -27,6 +27,7 @@ CREDENTIALS: dict[str, tuple[str, ...]] = {
     "notifier": ("mail.key",),
     "raidmon": (),
     "backupd": ("backup.key", "backup_ssh"),
+    "metrics": (),
     "web": ("master.key", "sign.key"),
 }
 CONFIG = """\

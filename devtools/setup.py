@@ -40,6 +40,7 @@ RUNTIME = {
     "markupsafe",
     "numpy",
     "pika",
+    "prometheus-client",
     "psycopg",
     "requests",
     "sdnotify",

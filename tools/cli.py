@@ -42,6 +42,8 @@ from tools.kit import check_kit
 from tools.restore import Restore
 from tools.rotate import finish, rewrap, rotate_key, rotate_master
 from tools.support import remote_support
+from tools.status import status
+from tools.support_bundle import support_bundle
 from tools.verify import verify
 from tools.verify_evidence import verify_evidence
 
@@ -55,15 +57,31 @@ class _Group(click.Group):
         except ConfigError as error:
             click.echo(f"callstash: {error}", err=True)
             sys.exit(78)
-        except (CallStashError, psycopg.OperationalError) as error:
+        except CallStashError as error:
             click.echo(f"callstash: {error}", err=True)
+            sys.exit(1)
+        except psycopg.OperationalError as error:
+            text = " ".join(str(error).split())
+            click.echo(f"callstash: PostgreSQL does not answer: {text}", err=True)
             sys.exit(1)
 
 
 @click.group(cls=_Group)
 @click.version_option(__version__)
 def cli() -> None:
-    """Set up and look after CallStash from the console."""
+    """Set up and look after CallStash from the console.
+
+    \b
+    How is it?             callstash status
+    Log in anew            callstash resetpwd sysadmin
+    Ask a PBX now          callstash poll-now 10
+    Ask the vendor         callstash support-bundle bundle.tar.gz
+    About one command      callstash status --help
+
+    Exit status: 0 done, 1 not done, for the reason that is said, 2 used wrongly, 78 the
+    configuration or a key has to be put right first. A command that has others says so in its
+    --help.
+    """
     journal.setup()
 
 
@@ -283,4 +301,6 @@ cli.add_command(export_keys)
 cli.add_command(rewrap)
 cli.add_command(rotate_key)
 cli.add_command(rotate_master)
+cli.add_command(status)
+cli.add_command(support_bundle)
 cli.add_command(verify_evidence)

@@ -17,7 +17,7 @@ from common.errors import ConfigError
 from common.store import Store
 
 ROLES = ("poller", "archiver", "web", "housekeeper", "notifier", "raidmon", "backupd",
-         "support")  # fmt: skip
+         "support", "metrics")  # fmt: skip
 FOREIGN = 23  # rsync's status where some files could not be copied
 AFTER = (
     "DELETE FROM backup_progress",

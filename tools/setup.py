@@ -38,7 +38,7 @@ DECLARE name text;
 BEGIN
     FOREACH name IN ARRAY ARRAY['callstash', 'callstash_poller', 'callstash_archiver',
         'callstash_housekeeper', 'callstash_notifier', 'callstash_raidmon', 'callstash_backupd',
-        'callstash_web', 'callstash_support', 'root'] LOOP
+        'callstash_metrics', 'callstash_web', 'callstash_support', 'root'] LOOP
         IF NOT EXISTS (SELECT FROM pg_roles WHERE rolname = name) THEN
             EXECUTE format('CREATE ROLE %I LOGIN', name);
         END IF;
@@ -50,7 +50,8 @@ SELECT 'CREATE DATABASE callstash OWNER callstash ENCODING ''UTF8'' TEMPLATE tem
     WHERE NOT EXISTS (SELECT FROM pg_database WHERE datname = 'callstash') \\gexec
 REVOKE ALL ON DATABASE callstash FROM PUBLIC;
 GRANT CONNECT ON DATABASE callstash TO callstash_poller, callstash_archiver,
-    callstash_housekeeper, callstash_notifier, callstash_raidmon, callstash_backupd, callstash_web;
+    callstash_housekeeper, callstash_notifier, callstash_raidmon, callstash_backupd,
+    callstash_metrics, callstash_web;
 ALTER ROLE root IN DATABASE callstash SET role = 'callstash';
 """
 

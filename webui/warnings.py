@@ -6,12 +6,12 @@ from datetime import date, timedelta
 
 from flask import url_for
 
+from common.queries.health import Daemon, Disk
 from webui import menu, words
 from webui.queries.alerts import Alert
 from webui.queries.licences import Licence
 from webui.queries.pbxs import Pbx
 from webui.queries.polls import Poll
-from webui.queries.system import Daemon, Disk
 
 SILENT = 60  # seconds after which a daemon that reports every ten is missed
 SOON = timedelta(days=30)

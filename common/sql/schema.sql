@@ -1872,7 +1872,21 @@ GRANT SELECT,INSERT,DELETE,UPDATE ON TABLE public.alert TO callstash_notifier;
 
 GRANT SELECT ON TABLE public.alert TO callstash_web;
 
+GRANT SELECT(id) ON TABLE public.alert TO callstash_metrics;
+
+GRANT SELECT(kind) ON TABLE public.alert TO callstash_metrics;
+
+GRANT SELECT(is_critical) ON TABLE public.alert TO callstash_metrics;
+
+GRANT SELECT(title) ON TABLE public.alert TO callstash_metrics;
+
+GRANT SELECT(raised_at) ON TABLE public.alert TO callstash_metrics;
+
+GRANT SELECT(ended_at) ON TABLE public.alert TO callstash_metrics;
+
 GRANT UPDATE(acknowledged_at) ON TABLE public.alert TO callstash_web;
+
+GRANT SELECT(acknowledged_at) ON TABLE public.alert TO callstash_metrics;
 
 GRANT UPDATE(acknowledged_by) ON TABLE public.alert TO callstash_web;
 
@@ -1954,7 +1968,13 @@ GRANT SELECT ON TABLE public.backup_brake TO callstash_web;
 
 GRANT SELECT ON TABLE public.backup_brake TO callstash_notifier;
 
+GRANT SELECT(lost_rows) ON TABLE public.backup_brake TO callstash_metrics;
+
+GRANT SELECT(lost_files) ON TABLE public.backup_brake TO callstash_metrics;
+
 GRANT UPDATE(confirmed_at) ON TABLE public.backup_brake TO callstash_web;
+
+GRANT SELECT(confirmed_at) ON TABLE public.backup_brake TO callstash_metrics;
 
 GRANT UPDATE(confirmed_by) ON TABLE public.backup_brake TO callstash_web;
 
@@ -1971,6 +1991,16 @@ GRANT INSERT,UPDATE ON TABLE public.backup_run TO callstash_backupd;
 GRANT SELECT ON TABLE public.backup_run TO callstash_web;
 
 GRANT SELECT ON TABLE public.backup_run TO callstash_notifier;
+
+GRANT SELECT(id) ON TABLE public.backup_run TO callstash_metrics;
+
+GRANT SELECT(state) ON TABLE public.backup_run TO callstash_metrics;
+
+GRANT SELECT(finished_at) ON TABLE public.backup_run TO callstash_metrics;
+
+GRANT SELECT(statistics) ON TABLE public.backup_run TO callstash_metrics;
+
+GRANT SELECT(error) ON TABLE public.backup_run TO callstash_metrics;
 
 GRANT UPDATE(cancel_by) ON TABLE public.backup_run TO callstash_web;
 
@@ -2001,6 +2031,8 @@ GRANT SELECT(target) ON TABLE public.backup_target TO callstash_web;
 GRANT SELECT(saved_at) ON TABLE public.backup_target TO callstash_web;
 
 GRANT SELECT(saved_at) ON TABLE public.backup_target TO callstash_notifier;
+
+GRANT SELECT(saved_at) ON TABLE public.backup_target TO callstash_metrics;
 
 GRANT SELECT(saved_by) ON TABLE public.backup_target TO callstash_web;
 
@@ -2070,6 +2102,8 @@ GRANT SELECT,DELETE ON TABLE public.company TO callstash_housekeeper;
 
 GRANT SELECT ON TABLE public.company TO callstash_notifier;
 
+GRANT SELECT(id) ON TABLE public.company TO callstash_metrics;
+
 GRANT UPDATE(state) ON TABLE public.company TO callstash_web;
 
 GRANT UPDATE(keep_months) ON TABLE public.company TO callstash_web;
@@ -2126,11 +2160,15 @@ GRANT SELECT ON TABLE public.company_usage TO callstash_web;
 
 GRANT SELECT,INSERT,DELETE,UPDATE ON TABLE public.company_usage TO callstash_housekeeper;
 
+GRANT SELECT ON TABLE public.company_usage TO callstash_metrics;
+
 GRANT SELECT,INSERT,DELETE,UPDATE ON TABLE public.completeness TO callstash_housekeeper;
 
 GRANT SELECT ON TABLE public.completeness TO callstash_web;
 
 GRANT SELECT ON TABLE public.completeness TO callstash_notifier;
+
+GRANT SELECT ON TABLE public.completeness TO callstash_metrics;
 
 GRANT SELECT,INSERT,UPDATE ON TABLE public.daemon_status TO callstash_poller;
 
@@ -2146,6 +2184,8 @@ GRANT SELECT,INSERT,UPDATE ON TABLE public.daemon_status TO callstash_raidmon;
 
 GRANT SELECT,INSERT,UPDATE ON TABLE public.daemon_status TO callstash_backupd;
 
+GRANT SELECT ON TABLE public.daemon_status TO callstash_metrics;
+
 GRANT SELECT ON TABLE public.damage TO callstash_archiver;
 
 GRANT SELECT ON TABLE public.damage TO callstash_web;
@@ -2154,7 +2194,11 @@ GRANT SELECT,INSERT,UPDATE ON TABLE public.damage TO callstash_housekeeper;
 
 GRANT SELECT ON TABLE public.damage TO callstash_notifier;
 
+GRANT SELECT(kind) ON TABLE public.damage TO callstash_metrics;
+
 GRANT UPDATE(sought_at) ON TABLE public.damage TO callstash_backupd;
+
+GRANT SELECT(ended_at) ON TABLE public.damage TO callstash_metrics;
 
 GRANT SELECT,INSERT,DELETE ON TABLE public.dead_letter TO callstash_housekeeper;
 
@@ -2163,6 +2207,8 @@ GRANT SELECT ON TABLE public.dead_letter TO callstash_web;
 GRANT SELECT ON TABLE public.dead_letter TO callstash_notifier;
 
 GRANT UPDATE(settled_at) ON TABLE public.dead_letter TO callstash_web;
+
+GRANT SELECT(settled_at) ON TABLE public.dead_letter TO callstash_metrics;
 
 GRANT UPDATE(settled_by) ON TABLE public.dead_letter TO callstash_web;
 
@@ -2175,6 +2221,8 @@ GRANT SELECT ON TABLE public.disk TO callstash_web;
 GRANT SELECT ON TABLE public.disk TO callstash_archiver;
 
 GRANT SELECT ON TABLE public.disk TO callstash_notifier;
+
+GRANT SELECT ON TABLE public.disk TO callstash_metrics;
 
 GRANT SELECT,INSERT,DELETE,UPDATE ON TABLE public.disk_sample TO callstash_housekeeper;
 
@@ -2209,6 +2257,12 @@ GRANT SELECT ON TABLE public.inspection TO callstash_notifier;
 GRANT SELECT ON TABLE public.licence TO callstash_web;
 
 GRANT SELECT,INSERT,UPDATE ON TABLE public.licence TO callstash_housekeeper;
+
+GRANT SELECT(serial) ON TABLE public.licence TO callstash_metrics;
+
+GRANT SELECT(pbxs) ON TABLE public.licence TO callstash_metrics;
+
+GRANT SELECT(support_until) ON TABLE public.licence TO callstash_metrics;
 
 GRANT SELECT,INSERT ON TABLE public.link TO callstash_web;
 
@@ -2250,6 +2304,8 @@ GRANT SELECT(id) ON TABLE public.pbx TO callstash_housekeeper;
 
 GRANT SELECT(id) ON TABLE public.pbx TO callstash_notifier;
 
+GRANT SELECT(id) ON TABLE public.pbx TO callstash_metrics;
+
 GRANT SELECT(uid) ON TABLE public.pbx TO callstash_web;
 
 GRANT SELECT(uid) ON TABLE public.pbx TO callstash_housekeeper;
@@ -2261,6 +2317,8 @@ GRANT SELECT(name) ON TABLE public.pbx TO callstash_web;
 GRANT SELECT(name) ON TABLE public.pbx TO callstash_housekeeper;
 
 GRANT SELECT(name) ON TABLE public.pbx TO callstash_notifier;
+
+GRANT SELECT(name) ON TABLE public.pbx TO callstash_metrics;
 
 GRANT SELECT(url) ON TABLE public.pbx TO callstash_web;
 
@@ -2276,7 +2334,11 @@ GRANT SELECT(state) ON TABLE public.pbx TO callstash_housekeeper;
 
 GRANT SELECT(state) ON TABLE public.pbx TO callstash_notifier;
 
+GRANT SELECT(state) ON TABLE public.pbx TO callstash_metrics;
+
 GRANT SELECT(poll_minutes) ON TABLE public.pbx TO callstash_web;
+
+GRANT SELECT(poll_minutes) ON TABLE public.pbx TO callstash_metrics;
 
 GRANT SELECT(poll_at) ON TABLE public.pbx TO callstash_web;
 
@@ -2304,6 +2366,8 @@ GRANT UPDATE(state) ON TABLE public.recording TO callstash_archiver;
 
 GRANT SELECT(state) ON TABLE public.recording TO callstash_notifier;
 
+GRANT SELECT(state) ON TABLE public.recording TO callstash_metrics;
+
 GRANT UPDATE(duration) ON TABLE public.recording TO callstash_poller;
 
 GRANT UPDATE(direction) ON TABLE public.recording TO callstash_poller;
@@ -2312,15 +2376,21 @@ GRANT UPDATE(listed_size) ON TABLE public.recording TO callstash_poller;
 
 GRANT SELECT(listed_at) ON TABLE public.recording TO callstash_notifier;
 
+GRANT SELECT(listed_at) ON TABLE public.recording TO callstash_metrics;
+
 GRANT UPDATE(next_try_at) ON TABLE public.recording TO callstash_poller;
 
 GRANT UPDATE(next_try_at) ON TABLE public.recording TO callstash_archiver;
+
+GRANT SELECT(next_try_at) ON TABLE public.recording TO callstash_metrics;
 
 GRANT UPDATE(attempts) ON TABLE public.recording TO callstash_poller;
 
 GRANT UPDATE(attempts) ON TABLE public.recording TO callstash_archiver;
 
 GRANT UPDATE(waiting) ON TABLE public.recording TO callstash_archiver;
+
+GRANT SELECT(waiting) ON TABLE public.recording TO callstash_metrics;
 
 GRANT UPDATE(last_error) ON TABLE public.recording TO callstash_archiver;
 
@@ -2338,6 +2408,8 @@ GRANT SELECT ON TABLE public.loss_clock TO callstash_web;
 
 GRANT SELECT ON TABLE public.loss_clock TO callstash_notifier;
 
+GRANT SELECT ON TABLE public.loss_clock TO callstash_metrics;
+
 GRANT INSERT ON TABLE public.mail TO callstash_web;
 
 GRANT SELECT,INSERT,DELETE,UPDATE ON TABLE public.mail TO callstash_notifier;
@@ -2353,6 +2425,8 @@ GRANT SELECT(created_at) ON TABLE public.mail TO callstash_web;
 GRANT SELECT(attempts) ON TABLE public.mail TO callstash_web;
 
 GRANT SELECT(next_try_at) ON TABLE public.mail TO callstash_web;
+
+GRANT SELECT(next_try_at) ON TABLE public.mail TO callstash_metrics;
 
 GRANT SELECT(sent_at) ON TABLE public.mail TO callstash_web;
 
@@ -2392,6 +2466,10 @@ GRANT SELECT,INSERT,UPDATE ON TABLE public.outbox TO callstash_raidmon;
 
 GRANT SELECT,INSERT,UPDATE ON TABLE public.outbox TO callstash_backupd;
 
+GRANT SELECT(sent_at) ON TABLE public.outbox TO callstash_metrics;
+
+GRANT SELECT(refused_at) ON TABLE public.outbox TO callstash_metrics;
+
 GRANT SELECT,INSERT,DELETE ON TABLE public.ownership_due TO callstash_poller;
 
 GRANT SELECT,DELETE ON TABLE public.ownership_due TO callstash_housekeeper;
@@ -2403,6 +2481,10 @@ GRANT SELECT ON TABLE public.pbx_contact TO callstash_poller;
 GRANT SELECT ON TABLE public.pbx_contact TO callstash_web;
 
 GRANT SELECT ON TABLE public.pbx_contact TO callstash_notifier;
+
+GRANT SELECT(pbx_id) ON TABLE public.pbx_contact TO callstash_metrics;
+
+GRANT SELECT(failures) ON TABLE public.pbx_contact TO callstash_metrics;
 
 GRANT SELECT,INSERT ON TABLE public.pbx_user TO callstash_poller;
 
@@ -2422,6 +2504,14 @@ GRANT SELECT ON TABLE public.poll TO callstash_web;
 
 GRANT SELECT ON TABLE public.poll TO callstash_notifier;
 
+GRANT SELECT(id) ON TABLE public.poll TO callstash_metrics;
+
+GRANT SELECT(pbx_id) ON TABLE public.poll TO callstash_metrics;
+
+GRANT SELECT(state) ON TABLE public.poll TO callstash_metrics;
+
+GRANT SELECT(finished_at) ON TABLE public.poll TO callstash_metrics;
+
 GRANT SELECT,INSERT,UPDATE ON TABLE public.poll_company TO callstash_poller;
 
 GRANT SELECT ON TABLE public.poll_company TO callstash_archiver;
@@ -2437,6 +2527,10 @@ GRANT SELECT ON TABLE public.poll_schedule TO callstash_archiver;
 GRANT SELECT ON TABLE public.poll_schedule TO callstash_web;
 
 GRANT SELECT ON TABLE public.poll_schedule TO callstash_notifier;
+
+GRANT SELECT(pbx_id) ON TABLE public.poll_schedule TO callstash_metrics;
+
+GRANT SELECT(failures) ON TABLE public.poll_schedule TO callstash_metrics;
 
 GRANT SELECT,INSERT,UPDATE ON TABLE public.poll_tally TO callstash_archiver;
 
@@ -2466,11 +2560,15 @@ GRANT SELECT ON TABLE public.raid_array TO callstash_notifier;
 
 GRANT SELECT,DELETE ON TABLE public.raid_array TO callstash_web;
 
+GRANT SELECT ON TABLE public.raid_array TO callstash_metrics;
+
 GRANT SELECT,INSERT,DELETE,UPDATE ON TABLE public.raid_member TO callstash_raidmon;
 
 GRANT SELECT ON TABLE public.raid_member TO callstash_notifier;
 
 GRANT SELECT ON TABLE public.raid_member TO callstash_web;
+
+GRANT SELECT ON TABLE public.raid_member TO callstash_metrics;
 
 GRANT SELECT ON TABLE public.recording_audio TO callstash_web;
 
@@ -2494,6 +2592,12 @@ GRANT SELECT ON TABLE public.restore_drill TO callstash_notifier;
 
 GRANT SELECT ON TABLE public.restore_drill TO callstash_web;
 
+GRANT SELECT(id) ON TABLE public.restore_drill TO callstash_metrics;
+
+GRANT SELECT(finished_at) ON TABLE public.restore_drill TO callstash_metrics;
+
+GRANT SELECT(error) ON TABLE public.restore_drill TO callstash_metrics;
+
 GRANT SELECT ON TABLE public.schema_migration TO callstash_poller;
 
 GRANT SELECT ON TABLE public.schema_migration TO callstash_archiver;
@@ -2505,6 +2609,8 @@ GRANT SELECT ON TABLE public.schema_migration TO callstash_housekeeper;
 GRANT SELECT ON TABLE public.schema_migration TO callstash_notifier;
 
 GRANT SELECT ON TABLE public.schema_migration TO callstash_raidmon;
+
+GRANT SELECT ON TABLE public.schema_migration TO callstash_metrics;
 
 GRANT SELECT ON TABLE public.sealing_key TO callstash_poller;
 

@@ -10,8 +10,9 @@ from pathlib import Path
 
 from cryptography import x509
 
-from common import pbx
 from common.db import Connection
+from common.pbx import KEPT
+from common.queries import health
 from daemons.notifier.queries import facts
 
 SILENT = timedelta(minutes=2)
@@ -139,9 +140,8 @@ def _pbxs(db: Connection, now: datetime) -> Iterator[Condition]:
 
 
 def _losses(db: Connection, now: datetime) -> Iterator[Condition]:
-    for clock in facts.clocks(db):
-        since = min(filter(None, (clock.stuck, clock.unlisted)), default=now)
-        left = since + pbx.KEPT - now
+    for clock in health.clocks(db):
+        left = clock.loss_at - now if clock.loss_at else KEPT
         rank = sum(left < timedelta(days=days) for days in (14, 7, 3, 1))
         if rank:
             yield Condition(
@@ -153,14 +153,14 @@ def _losses(db: Connection, now: datetime) -> Iterator[Condition]:
 
 
 def _archive(db: Connection, now: datetime) -> Iterator[Condition]:
-    if lost := facts.lost(db, now):
+    if lost := health.lost(db, now):
         yield Condition(
             "lost", "", len(str(lost)), True,
             f"{_count(lost, 'recording was', 'recordings were')} gone from the PBX before"
             " they could be fetched.",
             "This counts the last 30 days. Nothing can bring them back but the PBX's own backup.",
         )  # fmt: skip
-    found = facts.damaged(db)
+    found = health.damaged(db)
     untracked = found.pop("untracked", 0)
     if damaged := sum(found.values()):
         kinds = ", ".join(f"{count:,} {kind}" for kind, count in sorted(found.items()))
@@ -177,7 +177,7 @@ def _archive(db: Connection, now: datetime) -> Iterator[Condition]:
             " to no recording.",
             "The housekeeping page lists them. CallStash leaves them alone.",
         )  # fmt: skip
-    if unexplained := facts.unexplained(db, now):
+    if unexplained := health.unexplained(db, now):
         yield Condition(
             "incomplete", "", len(str(unexplained)), True,
             f"{_count(unexplained, 'listed recording is', 'listed recordings are')} neither stored"
@@ -195,7 +195,7 @@ def _archive(db: Connection, now: datetime) -> Iterator[Condition]:
 
 
 def _backups(db: Connection, now: datetime) -> Iterator[Condition]:
-    found = facts.backups(db)
+    found = health.backups(db)
     if found.saved_at is None:
         return
     if found.lost is not None:
@@ -230,7 +230,7 @@ def _backups(db: Connection, now: datetime) -> Iterator[Condition]:
     yield from _proof(found, now)
 
 
-def _proof(found: facts.Backups, now: datetime) -> Iterator[Condition]:
+def _proof(found: health.Backups, now: datetime) -> Iterator[Condition]:
     assert found.saved_at is not None
     if found.drill_error:
         yield Condition(

@@ -11,13 +11,13 @@ import pika
 import psycopg
 import pytest
 
-from common import topology
+from common import queues, topology
+from common.queries import health
 from daemons.housekeeper.dead_letters import DeadLetters
 from daemons.housekeeper.disks import Disks
 from daemons.housekeeper.queries import system as chores
 from daemons.notifier.queries import facts
 from tests.quiet import Quiet
-from webui import queues
 from webui.queries import system
 
 Connect = Callable[[str], psycopg.Connection[Any]]
@@ -118,7 +118,7 @@ def test_disks_are_measured_each_minute_and_kept_for_each_day(
     for step in (0, 30, 90, 86400, 2 * 86400, 3 * 86400):
         clock[0] = NOW + timedelta(seconds=step)
         chore.turn(Quiet())  # type: ignore[arg-type]
-    (disk,) = system.disks(db)
+    (disk,) = health.disks(db)
     usage = shutil.disk_usage(tmp_path)
     assert (disk.volume, disk.size, disk.directory) == ("audio", usage.total, str(tmp_path))
     assert abs(disk.free - usage.free) < 1 << 30
@@ -137,7 +137,7 @@ def test_a_disk_is_low_below_a_tenth_and_no_longer_above_twelve_hundredths(
     now, seen = datetime(2026, 11, 24, tzinfo=UTC), []
     for free in (110, 100, 99, 110, 119, 120, 110):
         chores.note_disk(db, "audio", "/x", 1000, free, now)
-        seen.append(system.disks(db)[0].is_low)
+        seen.append(health.disks(db)[0].is_low)
     assert seen == [False, False, True, True, True, False, False]
 
 
@@ -145,7 +145,7 @@ def test_the_day_when_a_disk_is_full_follows_from_its_growth(db: psycopg.Connect
     now = datetime(2026, 11, 24, tzinfo=UTC)
     for day in range(10):
         chores.note_disk(db, "audio", "/x", 1000, 1000 - 50 * day, now + timedelta(days=day))
-    assert system.disks(db)[0].full_on == date(2026, 12, 14)
+    assert health.disks(db)[0].full_on == date(2026, 12, 14)
 
 
 def test_an_archive_that_is_not_there_has_no_disk(
@@ -156,5 +156,5 @@ def test_an_archive_that_is_not_there_has_no_disk(
     chore = Disks(tmp_path, tmp_path, tmp_path, db, lambda: clock[0], lambda: there[0])
     for there[0], volumes in ((True, ["audio", "database"]), (False, ["database"])):
         chore.turn(Quiet())  # type: ignore[arg-type]
-        assert [disk.volume for disk in system.disks(db)] == volumes
+        assert [disk.volume for disk in health.disks(db)] == volumes
         clock[0] += timedelta(minutes=1)

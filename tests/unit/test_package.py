@@ -30,6 +30,7 @@ SETTINGS = {
     "notifier": "daemons.notifier.notifier",
     "raidmon": "daemons.raidmon.raidmon",
     "support": "daemons.support.support",
+    "metrics": "daemons.metrics.metrics",
     "web": "webui.settings",
     "tools": "tools.cli",
 }

@@ -1,9 +1,6 @@
 """Figures of the first page."""
 
-from dataclasses import dataclass
-
 from common.db import Connection
-from webui.queries.rows import rows
 
 
 def upgrade(db: Connection) -> str | None:
@@ -19,22 +16,3 @@ def has_kit(db: Connection) -> bool:
         " WHERE s.name = 'master'"
     )
     return bool(db.execute(query).fetchone())
-
-
-@dataclass(frozen=True)
-class Totals:
-    """All that is stored."""
-
-    companies: int
-    calls: int
-    bytes: int
-
-
-def totals(db: Connection) -> Totals:
-    """Return what is stored of all companies together."""
-    query = (
-        "SELECT (SELECT count(*) FROM company) AS companies,"
-        " coalesce(sum(calls), 0)::bigint AS calls, coalesce(sum(bytes), 0)::bigint AS bytes"
-        " FROM company_usage"
-    )
-    return rows(db, Totals, query)[0]

@@ -12,10 +12,11 @@ from werkzeug.wrappers import Response
 
 from common import backup as rules
 from common import seal
+from common.queries import health
 from webui import auth, commands
 from webui.forms import Form
 from webui.policy import Policy, requires
-from webui.queries import backups, mail, system
+from webui.queries import backups, mail
 from webui.queries.backups import Wanted
 from webui.settings import connection
 
@@ -51,7 +52,7 @@ def _page(
         pace=pace or _paced(saved),
         confirm=confirm or Form({}),
         brake=backups.brake(db),
-        mounted=any(disk.volume == "backup" for disk in system.disks(db)),
+        mounted=any(disk.volume == "backup" for disk in health.disks(db)),
         key=backups.public_key(db),
         runs=backups.runs(db, RUNS),
         drill=backups.drill(db),

@@ -7,9 +7,10 @@ from flask import Blueprint, render_template
 
 from common import __version__
 from common.db import Connection
+from common.queries import health
 from webui import warnings
 from webui.policy import Policy, requires
-from webui.queries import accounts, alerts, backups, home, licences, mail, pbxs, polls, system
+from webui.queries import accounts, alerts, backups, home, licences, mail, pbxs, polls
 from webui.settings import connection, shared
 
 routes = Blueprint("home", __name__)
@@ -18,8 +19,8 @@ routes = Blueprint("home", __name__)
 def _facts(db: Connection) -> warnings.Facts:
     return warnings.Facts(
         archive_readable=os.access(shared().settings.archive, os.R_OK | os.X_OK),
-        disks=system.disks(db),
-        daemons=system.daemons(db),
+        disks=health.disks(db),
+        daemons=health.daemons(db),
         pbxs=pbxs.pbxs(db),
         last={poll.pbx_id: poll for poll in polls.last_polls(db)},
         licence=licences.licence(db),
@@ -40,14 +41,14 @@ def page() -> str:
     return render_template(
         "home.html",
         facts=facts,
-        totals=home.totals(db),
+        totals=health.stored(db),
         running={poll.pbx_id: poll for poll in polls.running_polls(db)},
         warnings=warnings.warnings(facts),
         alerts=alerts.unended(db),
         silent=warnings.SILENT,
         version=__version__,
         upgrade=home.upgrade(db),
-        arrays=system.arrays(db),
+        arrays=health.arrays(db),
         backups=backups.runs(db, 1),
         drill=backups.drill(db),
         now=datetime.now(UTC),

@@ -8,8 +8,9 @@ from pathlib import Path
 from flask import Blueprint, abort, redirect, render_template, request, url_for
 from werkzeug.wrappers import Response
 
-from common import __version__
-from webui import auth, commands, logbook, queues, warnings
+from common import __version__, queues
+from common.queries import health
+from webui import auth, commands, logbook, warnings
 from webui.policy import Policy, requires
 from webui.queries import system
 from webui.settings import connection, shared
@@ -37,11 +38,11 @@ def page() -> str:
     broker = queues.look(shared().settings.broker)
     return render_template(
         "system.html",
-        daemons=system.daemons(db),
+        daemons=health.daemons(db),
         silent=warnings.SILENT,
         forgettable=system.FORGETTABLE,
         queues=broker[1] if broker else None,
-        outbox=system.outbox(db),
+        outbox=health.outbox(db),
         letters=system.letters(db, LETTERS),
         versions=(
             ("CallStash", __version__),
@@ -63,7 +64,7 @@ def _back() -> Response:
 def forget(daemon: str) -> Response:
     """Forget a process that no longer runs on purpose."""
     db = connection()
-    if not any(known.name == daemon for known in system.daemons(db)):
+    if not any(known.name == daemon for known in health.daemons(db)):
         abort(404)
     with db.transaction():
         if system.forget(db, daemon):
@@ -79,7 +80,7 @@ def forget(daemon: str) -> Response:
 def forget_array(array: str) -> Response:
     """Forget an array that was taken away on purpose."""
     db = connection()
-    if not any(known.uuid == array for known, _ in system.arrays(db)):
+    if not any(known.uuid == array for known, _ in health.arrays(db)):
         abort(404)
     with db.transaction():
         if system.forget_array(db, array):
@@ -147,7 +148,7 @@ def unpark() -> Response:
 @requires(Policy.MANAGE)
 def log(daemon: str) -> str:
     """Show the last lines that a daemon has logged."""
-    if daemon != OWN and not any(one.name == daemon for one in system.daemons(connection())):
+    if daemon != OWN and not any(one.name == daemon for one in health.daemons(connection())):
         abort(404)
     wanted = request.args.get("level", "6")
     priority = int(wanted) if wanted in ("3", "4", "6") else 6

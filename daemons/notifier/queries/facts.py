@@ -6,6 +6,7 @@ from datetime import date, datetime, timedelta
 from psycopg.rows import class_row
 
 from common.db import Connection
+from common.queries.health import number
 
 
 @dataclass(frozen=True)
@@ -52,52 +53,6 @@ def pbxs(db: Connection) -> list[Pbx]:
             " LEFT JOIN pbx_contact c ON c.pbx_id = p.id"
             " WHERE p.state = 'active' AND (s.failures > 0 OR c.failures > 0) ORDER BY p.id"
         ).fetchall()
-
-
-@dataclass(frozen=True)
-class Clock:
-    """Since when there are calls that a PBX has and the archive does not."""
-
-    pbx_id: int
-    name: str
-    stuck: datetime | None
-    unlisted: datetime | None
-
-
-def clocks(db: Connection) -> list[Clock]:
-    """Return the clocks of the PBXs that are polled."""
-    with db.cursor(row_factory=class_row(Clock)) as cursor:
-        return cursor.execute(
-            "SELECT pbx_id, name, stuck, unlisted FROM loss_clock ORDER BY pbx_id"
-        ).fetchall()
-
-
-def number(db: Connection, query: str, *arguments: object) -> int:
-    """Return the one number of a query, 0 where it has none."""
-    row = db.execute(query, arguments).fetchone()
-    return int(row[0] or 0) if row else 0
-
-
-def lost(db: Connection, now: datetime) -> int:
-    """Return how many recordings the PBXs lost before they were fetched, in 30 days."""
-    return number(
-        db, "SELECT count(*) FROM recording WHERE state = 'gone' AND listed_at > %s",
-        now - timedelta(days=30),
-    )  # fmt: skip
-
-
-def damaged(db: Connection) -> dict[str, int]:
-    """Return how many files are damaged now, by what is wrong with them."""
-    query = "SELECT kind::text, count(*) FROM damage WHERE ended_at IS NULL GROUP BY kind"
-    return {str(row[0]): int(row[1]) for row in db.execute(query)}
-
-
-def unexplained(db: Connection, now: datetime) -> int:
-    """Return how many recordings were listed in 31 days, and nobody knows what became of them."""
-    return number(
-        db, "SELECT sum(unexplained) FROM completeness WHERE unexplained > 0 AND day >= %s",
-        (now - timedelta(days=31)).date(),
-    )  # fmt: skip
 
 
 def braked(db: Connection) -> int:
@@ -149,38 +104,6 @@ def kit_read_at(db: Connection) -> datetime | None:
     """Return when somebody last showed the recovery kit."""
     row = db.execute("SELECT read_at FROM recovery_kit").fetchone()
     return row[0] if row else None
-
-
-@dataclass(frozen=True)
-class Backups:
-    """Whether backups are set up, the last one that is over, and when one last succeeded."""
-
-    saved_at: datetime | None
-    state: str | None
-    error: str | None
-    good_at: datetime | None
-    proven_at: datetime | None
-    drill_error: str | None
-    lost: int | None
-    mended: int
-
-
-def backups(db: Connection) -> Backups:
-    """Return how the backups are."""
-    with db.cursor(row_factory=class_row(Backups)) as cursor:
-        found = cursor.execute(
-            "SELECT (SELECT saved_at FROM backup_target) AS saved_at, r.state::text, r.error,"
-            " (SELECT max(finished_at) FROM backup_run WHERE state = 'finished') AS good_at,"
-            " (SELECT max(finished_at) FROM restore_drill WHERE error IS NULL) AS proven_at,"
-            " (SELECT error FROM restore_drill ORDER BY id DESC LIMIT 1) AS drill_error,"
-            " (SELECT lost_rows + lost_files FROM backup_brake WHERE confirmed_at IS NULL) AS lost,"
-            " (SELECT coalesce(sum((statistics->>'mended')::bigint), 0)::bigint FROM backup_run"
-            " WHERE finished_at > now() - interval '7 days') AS mended"
-            " FROM (SELECT 1) one LEFT JOIN (SELECT state, error FROM backup_run"
-            " WHERE finished_at IS NOT NULL ORDER BY id DESC LIMIT 1) r ON true"
-        ).fetchone()
-    assert found is not None
-    return found
 
 
 @dataclass(frozen=True)
