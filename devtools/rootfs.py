@@ -11,6 +11,7 @@ import platform
 import shutil
 import subprocess
 import tempfile
+import time
 from pathlib import Path
 
 from devtools.setup import ROOT, SetupError, packages
@@ -21,6 +22,7 @@ MACHINE = [  # what makes a machine of a directory
     "systemd-sysv", "systemd-timesyncd", "udev",
 ]  # fmt: skip
 SOURCES = ("/etc/apt/sources.list.d/debian.sources", "/etc/apt/sources.list")
+UNUSED = 30 * 86400.0  # seconds
 INITRD = "virtio_blk\nvirtio_pci\nvirtio_net\nsd_mod\next4\n"
 CUSTOMIZE = """
 set -eu
@@ -62,8 +64,10 @@ def tree() -> Path:
         fcntl.flock(lock, fcntl.LOCK_EX)
         if not place.exists():
             for old in cache().glob("debian-*"):
-                shutil.rmtree(old)
+                if time.time() - old.stat().st_mtime > UNUSED:
+                    shutil.rmtree(old)
             _build(place, names)
+        os.utime(place)
     return place
 
 

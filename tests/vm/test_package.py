@@ -84,7 +84,7 @@ def test_it_polls_stores_and_plays_over_https(guest: Guest) -> None:
         assert browser.fetch(f"/recordings/{recording}/original")[1] == served[file]
         status, _ = browser.fetch(f"/recordings/{recording}/audio", "-H 'Range: bytes=0-99'")
         assert status.startswith("206 audio/")
-    assert "poll finished" in browser.get("/system/poller/journal")
+    until(lambda: "poll finished" in browser.get("/system/poller/journal"), 30)
 
 
 def test_the_journal_has_fields(guest: Guest) -> None:
