@@ -11,7 +11,7 @@ from devtools import setup
 
 ROOT = setup.ROOT
 CODE = ["common", "daemons", "devtools", "simulators", "tests", "tools", "webui", "bench"]
-LONGEST = ["service", "web", "drill", "unit"]  # directories of tests
+LONGEST = ["service", "web", "vm", "drill", "unit"]  # directories of tests
 ON_NEWEST = ["service", "unit"]
 
 
@@ -37,7 +37,7 @@ def demo(arguments: list[str]) -> int:
 
 def test(arguments: list[str]) -> int:
     """[pytest arguments]    all checks and tests; with arguments, only those tests"""
-    python = setup.prepare("run", "test")
+    python = setup.prepare("run", "test", "package", "vm")
     if arguments:
         return _become(python, "pytest", *arguments)
     return _lint(python) or _all_tests(python, setup.prepare_newest())
@@ -51,7 +51,7 @@ def _all_tests(debian: Path, newest: Path) -> int:
     names = {path.parent.name for path in (ROOT / "tests").glob("*/test_*.py")}
     order = [*(name for name in LONGEST if name in names), *sorted(names - set(LONGEST))]
     jobs = [(f"{name} tests, Debian's Python packages", debian, name) for name in order]
-    jobs[2:2] = [(f"{name} tests, newest Python packages", newest, name) for name in ON_NEWEST]
+    jobs[3:3] = [(f"{name} tests, newest Python packages", newest, name) for name in ON_NEWEST]
     with ThreadPoolExecutor(max_workers=2) as pool:
         failed = [what for what, status in pool.map(lambda job: _job(*job), jobs) if status]
     for what in failed:

@@ -87,13 +87,19 @@ def _alone() -> Iterator[None]:
         yield
 
 
-def _missing(groups: tuple[str, ...]) -> list[str]:
+def packages(*groups: str) -> list[str]:
+    """Return the Debian packages of groups."""
     wanted, group = [], ""
     for line in (ROOT / "devtools" / "packages.txt").read_text(encoding="utf-8").splitlines():
         if line.startswith("["):
             group = line.strip("[]")
         elif not line.startswith("#") and group in groups:
             wanted.append(line)
+    return wanted
+
+
+def _missing(groups: tuple[str, ...]) -> list[str]:
+    wanted = packages(*groups)
     query = ["dpkg-query", "--show", "--showformat=${Package} ${db:Status-Status}\\n", *wanted]
     shown = subprocess.run(query, capture_output=True, text=True, check=False).stdout
     return [name for name in wanted if f"{name} installed" not in shown.splitlines()]

@@ -53,3 +53,14 @@ def on_starting(_server: Any) -> None:
     except ConfigError as error:
         print(error, file=sys.stderr)
         sys.exit(78)
+
+
+def on_exit(_server: Any) -> None:
+    """End at once, when the requests are answered and the workers gone.
+
+    What Python takes down after this aborts in systemd's sandbox: an orderly stop looked like a
+    crash.
+    """
+    sys.stdout.flush()
+    sys.stderr.flush()
+    os._exit(getattr(sys.exc_info()[1], "exit_status", 0))
