@@ -41,8 +41,8 @@ from tools.export_keys import export_keys
 from tools.kit import check_kit
 from tools.restore import Restore
 from tools.rotate import finish, rewrap, rotate_key, rotate_master
-from tools.support import remote_support
 from tools.status import status
+from tools.support import remote_support
 from tools.support_bundle import support_bundle
 from tools.verify import verify
 from tools.verify_evidence import verify_evidence
