@@ -94,7 +94,7 @@ class Restore:
                 self._db.execute(f"CREATE TABLE {MARK}.progress AS SELECT '{BEGUN}' AS state")
 
     def _rsync(self, *arguments: str, may_lack: bool = False) -> None:
-        command = ["rsync", "--secluded-args", f"--rsh={self._rsh}", *arguments]
+        command = ["rsync", f"--rsh={self._rsh}", *arguments]
         done = subprocess.run(command, check=False, stderr=subprocess.PIPE, text=True)
         if done.returncode and not (may_lack and done.returncode == FOREIGN):
             said = next(iter(done.stderr.strip().splitlines()), "it says nothing")

@@ -259,7 +259,7 @@ class Verify:
                 raise ConfigError(f"rsync failed (status {process.returncode}): {said}")
 
     def _rsync(self) -> list[str]:
-        return ["rsync", "--secluded-args", f"--rsh={self._rsh}"]
+        return ["rsync", f"--rsh={self._rsh}"]
 
     def _fetch(self, place: str) -> Path:
         """Return a directory with a file, or with the files of a directory, of the target."""

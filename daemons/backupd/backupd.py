@@ -130,6 +130,8 @@ class Backupd:
         if self._running is not None:
             self._go_on(life)
             return self._running is not None and self._running.is_busy
+        if self._saved() is None:
+            queries.forget_changes(self._db)
         life.doing("waiting for the next backup")
         return False
 

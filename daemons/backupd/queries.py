@@ -373,6 +373,22 @@ def stored(db: Connection, ids: Sequence[UUID]) -> list[Sampled]:
         ).fetchall()
 
 
+def unexplained(db: Connection, ids: Sequence[UUID]) -> int:
+    """Count those of the recordings that are stored and not known to be damaged."""
+    row = db.execute(
+        "SELECT count(*) FROM recording_audio a WHERE a.recording_id = ANY(%s) AND NOT EXISTS"
+        " (SELECT FROM damage d WHERE d.recording_id = a.recording_id AND d.ended_at IS NULL)",
+        [list(ids)],
+    ).fetchone()
+    return int(row[0]) if row else 0
+
+
+def forget_changes(db: Connection) -> None:
+    """Forget which days changed, and what targets have: whoever gets one gets all of it."""
+    for table in ("backup_changed", "backup_rows"):
+        db.execute(f"DELETE FROM {table}")
+
+
 def has_catalogue(db: Connection, at: UUID) -> bool:
     """Has a backup to a target ever finished?"""
     query = "SELECT 1 FROM backup_run WHERE target = %s AND state = 'finished' LIMIT 1"

@@ -37,6 +37,7 @@ WEEKLY = timedelta(days=7)
 BATCH = 10_000
 SAMPLE = 10  # recordings that are read back after each run, and files with rows
 VANISHED = 24  # rsync's status where files were deleted meanwhile, as retention does
+PIECE = 1 << 16  # bytes of names between two steps
 SNAPSHOT_SECONDS = 6 * 3600
 
 
@@ -96,6 +97,7 @@ class Backup:
             horizon = queries.horizon(reader)
             yield from self._list(reader, since)
         yield from self._fill() if not known else self._copy()
+        yield from self._account_for()
         queries.copied(self.db, self.target, horizon)
         with reader.transaction():
             reader.execute("SET TRANSACTION ISOLATION LEVEL REPEATABLE READ READ ONLY")
@@ -103,6 +105,7 @@ class Backup:
             upto, taken = queries.horizon(reader), self.now()
             yield from self._list(reader, horizon)
             yield from self._copy()
+            yield from self._account_for()
             self.phase = "writing the catalogue"
             days, has_drifted = yield from self._days(reader, known, is_whole)
             yield from self._dump(snapshot)
@@ -267,6 +270,26 @@ class Backup:
             "--partial-dir=.partial", "--info=progress2,stats2", "--no-human-readable",
             f"{self.store.root}/", self.at.place("recordings"),
         )  # fmt: skip
+
+    def _account_for(self) -> Iterator[None]:
+        """See that what was to be copied was there: rsync passes over what retention deletes
+        meanwhile. What is known to be missing is told by an alert, and can't be copied.
+        """
+        lost: list[UUID] = []
+        rest = b""
+        with (self.work / "files").open("rb") as file:
+            while piece := file.read(PIECE):
+                *names, rest = (rest + piece).split(b"\0")
+                for name in map(os.fsdecode, names):
+                    if not (self.store.root / name).is_file():
+                        lost.append(UUID(Path(name).name[:36]))
+                yield
+        if lost and (count := queries.unexplained(self.db, lost)):
+            raise BackupFailed(
+                f"The files of {count:,} recordings are missing on this machine, and the target"
+                " does not have them. Have the files compared on the housekeeping page: what the"
+                " PBX still keeps is fetched again."
+            )
 
     def _rsync(self, *arguments: str, count: bool = True) -> Iterator[None]:
         status, said = yield from self.children.run(

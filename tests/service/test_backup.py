@@ -23,6 +23,7 @@ import pytest
 from common import backup, commands, keys, rowfile, seal
 from common import db as database
 from common.store import Store
+from daemons.backupd import brake as brakes
 from daemons.backupd import catalogue as catalogues
 from daemons.backupd import compare, queries
 from daemons.backupd import run as runs
@@ -679,6 +680,37 @@ def test_what_is_damaged_here_comes_back_from_the_backup(
         assert (rig.root / name).read_bytes() == content
     found = rig.rows("SELECT path, ended_by::text FROM damage ORDER BY id")
     assert found == [(missing, "backup"), (altered, "backup"), (hopeless, None)]
+
+
+def test_what_is_missing_here_and_was_never_copied_is_no_finished_backup(
+    saved: House, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(brakes, "SHARE", 0.5)
+    gone, *_ = sorted(saved.stored())
+    (saved.rig.root / gone).unlink()
+    state, error = saved.run()
+    assert state == "failed"
+    assert "The files of 1 recordings are missing on this machine" in str(error)
+    saved.rig.db.execute(
+        "INSERT INTO damage (path, kind, recording_id, generation, found_at)"
+        " VALUES (%s, 'missing', %s, 0, now())",
+        [gone, Path(gone).stem],
+    )
+    assert saved.run() == ("finished", None), "an alert tells it now"
+
+
+def test_without_a_target_nothing_is_kept_for_one(saved: House) -> None:
+    assert saved.run() == ("finished", None)
+    kept = "SELECT count(*) FROM {}"
+    assert saved.rig.value(kept.format("backup_rows"))
+    saved.rig.db.execute("UPDATE recording SET caller = 'x'")
+    assert saved.rig.value(kept.format("backup_changed"))
+    saved.rig.db.execute("DELETE FROM backup_target")
+    until(
+        lambda: not saved.rig.value(kept.format("backup_changed")), 30,
+        doing=lambda: saved.backupd.step(Quiet()),  # type: ignore[arg-type]
+    )  # fmt: skip
+    assert not saved.rig.value(kept.format("backup_rows"))
 
 
 def test_it_runs_each_night_and_once_after_the_machine_was_off(saved: House) -> None:
