@@ -72,6 +72,11 @@ class Installation:
         )
         self.tool("migrate")
         self.tool("init", "--credentials", str(credentials / "all"))
+        self.hand_out()
+
+    def hand_out(self) -> None:
+        """Give each process the credentials that it may have."""
+        credentials = self.directory / "credentials"
         for process, names in CREDENTIALS.items():
             (credentials / process).mkdir(exist_ok=True)
             for name in names:

@@ -185,6 +185,7 @@ class Restore:
 
     def _recordings(self, archive: Path) -> int:
         """Fetch the files that the database lists; return how many are not there as they should."""
+        archive.mkdir(parents=True, exist_ok=True)
         store = Store(archive)
         row = self._db.execute("SELECT id FROM box").fetchone()
         assert row is not None

@@ -3,9 +3,7 @@ balance."""
 
 import os
 import random
-import subprocess
 import threading
-from collections.abc import Iterator
 from contextlib import suppress
 from pathlib import Path
 from typing import Any
@@ -28,28 +26,6 @@ FAULTS = [
     "close_before_answer", "wrong_bytes", "zero_length", "garbage_json", "http_500", "not_riff",
     "truncated_no_length", "redirect", "fail_json", "endless",
 ]  # fmt: skip
-
-
-@pytest.fixture
-def small_disk(tmp_path: Path) -> Iterator[Path]:
-    """A file system of its own for the archive, just large enough."""
-    if os.geteuid() != 0:
-        pytest.skip("mounting a tmpfs needs root")
-    disk = tmp_path / "disk"
-    disk.mkdir()
-    subprocess.run(["mount", "-t", "tmpfs", "-o", "size=1536m", "tmpfs", disk], check=True)
-    try:
-        yield disk
-    finally:
-        subprocess.run(["umount", "--lazy", disk], check=True)
-
-
-@pytest.fixture
-def stack(tmp_path: Path) -> Iterator[Stack]:
-    made = Stack(tmp_path / "stack", fsync=True)
-    made.start()
-    yield made
-    made.stop()
 
 
 class Drill:
