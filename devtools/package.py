@@ -15,7 +15,8 @@ from common import __version__
 
 ROOT = Path(__file__).resolve().parent.parent
 OUT = ROOT / "var" / "package"
-PARTS = ("CHANGELOG.md", "common", "daemons", "debian", "devtools/packages.txt", "docs", "leaving",
+PARTS = ("CHANGELOG.md", "common", "completion", "daemons", "debian", "devtools/packages.txt",
+         "docs", "leaving", "monitoring",
          "tools", "units", "webui")  # fmt: skip
 CHANGELOG = """\
 callstash ({version}) stable; urgency=medium

@@ -8,7 +8,8 @@ from pathlib import Path
 from typing import Self
 
 from cryptography import x509
-from cryptography.hazmat.primitives.asymmetric.types import PRIVATE_KEY_TYPES
+from cryptography.hazmat.primitives.asymmetric.ec import EllipticCurvePrivateKey
+from cryptography.hazmat.primitives.asymmetric.rsa import RSAPrivateKey
 from cryptography.hazmat.primitives.hashes import SHA256
 from cryptography.hazmat.primitives.serialization import (
     Encoding,
@@ -107,9 +108,9 @@ def _read(path: Path) -> bytes:
     return content
 
 
-def _private(path: Path, content: bytes) -> PRIVATE_KEY_TYPES:
+def _private(path: Path, content: bytes) -> RSAPrivateKey | EllipticCurvePrivateKey:
     try:
-        return load_pem_private_key(content, None)
+        key = load_pem_private_key(content, None)
     except TypeError as error:
         raise BadCertificate(
             f"{path} is locked with a passphrase: unlock it with 'openssl pkey -in {path} -out"
@@ -119,6 +120,11 @@ def _private(path: Path, content: bytes) -> PRIVATE_KEY_TYPES:
         raise BadCertificate(
             f"{path} holds no private key (PEM): the key comes first, then the certificate"
         ) from error
+    if not isinstance(key, RSAPrivateKey | EllipticCurvePrivateKey):
+        raise BadCertificate(
+            f"{path} is not a key that browsers accept: take RSA or a curve of NIST"
+        )
+    return key
 
 
 def _certificates(path: Path) -> tuple[x509.Certificate, ...]:
