@@ -3,6 +3,7 @@ and what comes back of them on an empty machine.
 """
 
 import base64
+import hashlib
 import os
 import random
 import shutil
@@ -56,6 +57,8 @@ PasswordAuthentication yes
 KbdInteractiveAuthentication no
 """
 PASSWORD = "pass word-77 $x"
+
+KILLS = int(os.environ.get("BACKUP_KILLS", "4"))  # of backups, with a restore after each
 
 
 class Server:
@@ -428,6 +431,60 @@ def test_killed_at_any_step_the_next_backup_is_complete(saved: House, server: Se
     assert saved.copies(server.path) == saved.stored()
     complete = {path.parent for path in server.path.glob("catalogue/*/COMPLETE")}
     assert set((server.path / "catalogue").iterdir()) == complete
+
+
+def restored(saved: House, server: Server, stack: Stack, place: Path) -> int:
+    """Restore the newest complete catalogue, see every file that it lists, and count them."""
+    name = f"restored_{time.time_ns()}"
+    with stack.postgres.connect() as postgres:
+        postgres.execute(f"CREATE DATABASE {name}")
+    dsn = stack.postgres.dsn(name)
+    try:
+        with psycopg.connect(dsn, user="postgres", autocommit=True) as db:
+            work = Restore(str(server.path), "ssh", db, f"{dsn} user=postgres", lambda _: None)
+            assert work.run(saved.rig.master, place / "keys", place / "new") == 0
+            rows = db.execute(
+                "SELECT r.company_id, r.started_at, r.id, a.generation, a.file_sha256"
+                " FROM recording r JOIN recording_audio a ON a.recording_id = r.id"
+            ).fetchall()
+        store = Store(place / "new")
+        for *where, digest in rows:
+            with store.path(*where).open("rb") as file:
+                assert hashlib.file_digest(file, "sha256").digest() == digest
+        return len(rows)
+    finally:
+        with stack.postgres.connect() as postgres:
+            postgres.execute(f"DROP DATABASE {name} WITH (FORCE)")
+
+
+def test_whenever_a_backup_is_killed_the_target_restores(
+    saved: House, server: Server, sim: Any, stack: Stack, tmp_path: Path
+) -> None:
+    luck = random.Random(KILLS)
+    assert saved.run() == ("finished", None)
+    least = len(saved.stored())
+    for number in range(KILLS):
+        sim.control("add_calls", company="default", count=2, ago_s=600)
+        saved.rig.finish()
+        saved.ask(backup.RUN)
+        for _ in range(luck.randrange(1, 45)):
+            saved.backupd.step(Quiet())  # type: ignore[arg-type]
+            running = saved.backupd._running
+            if running is None or running.run is None:  # the backup is over
+                least = len(saved.stored())
+                break
+        if running is None or running.run is None:
+            saved.backupd.close()
+        else:
+            running.opened.pop_all()
+            running.work.children.stop()
+        saved.rig.db.execute("DELETE FROM command")
+        saved.start()
+        assert least <= restored(saved, server, stack, tmp_path / str(number))
+    saved.backupd.close()
+    saved.start()
+    assert saved.run()[0] == "finished"
+    assert restored(saved, server, stack, tmp_path / "end") == len(saved.stored())
 
 
 def test_a_backup_that_was_stopped_goes_on_at_the_next_start(saved: House) -> None:
