@@ -478,6 +478,8 @@ def test_whenever_a_backup_is_killed_the_target_restores(
         else:
             running.opened.pop_all()
             running.work.children.stop()
+            running.steps.close()  # type: ignore[attr-defined]
+        saved.backupd._db.close()  # the connections of a process end with it
         saved.rig.db.execute("DELETE FROM command")
         saved.start()
         assert least <= restored(saved, server, stack, tmp_path / str(number))
