@@ -12,6 +12,7 @@ import subprocess
 import sys
 import time
 from collections.abc import Callable, Iterator
+from contextlib import suppress
 from datetime import UTC, datetime, timedelta
 from datetime import time as clock
 from pathlib import Path
@@ -35,7 +36,7 @@ from daemons.backupd.pace import Pace
 from daemons.backupd.target import BackupFailed, Target, host_key, reached
 from daemons.housekeeper.damage import Damages
 from daemons.housekeeper.queries import inspections, licences
-from devtools.process import free_port, spawn
+from devtools.process import children, free_port, spawn
 from devtools.stack import Stack
 from tests.quiet import Quiet
 from tests.service.rig import Rig
@@ -95,8 +96,14 @@ class Server:
         until(lambda: _answers(self.port), 20)
 
     def signal(self, number: int) -> None:
+        """Signal the server and whatever it runs."""
         assert self._process is not None
-        self._process.send_signal(number)
+        pids = [self._process.pid]
+        for pid in pids:
+            pids += children(pid)
+        for pid in pids:
+            with suppress(ProcessLookupError):
+                os.kill(pid, number)
 
     def stop(self) -> None:
         if self._process is not None:
@@ -412,6 +419,30 @@ def test_a_server_that_hangs_is_said_in_time(
     assert state == "failed"
     assert str(error) == f"127.0.0.1 does not answer on port {server.port}."
     assert saved.run() == ("finished", None)
+
+
+def test_a_server_that_hangs_in_the_middle_is_said_in_time(
+    saved: House, server: Server, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(targets, "SILENCE", 4)
+    saved.rig.db.execute("UPDATE backup_target SET rate_kb = 40")
+    saved.ask(backup.RUN)
+    until(
+        lambda: saved.copies(server.path) != set(), 30,
+        doing=lambda: saved.backupd.step(Quiet()),  # type: ignore[arg-type]
+    )  # fmt: skip
+    assert saved.backupd._running is not None
+    assert saved.backupd._running.work.children.running is not None, "it copies"
+    server.signal(signal.SIGSTOP)
+    try:
+        state, error = saved.run()
+    finally:
+        server.signal(signal.SIGCONT)
+    assert state == "failed"
+    assert "stopped answering" in str(error)
+    saved.rig.db.execute("UPDATE backup_target SET rate_kb = NULL")
+    assert saved.run() == ("finished", None)
+    assert saved.copies(server.path) == saved.stored()
 
 
 def test_killed_at_any_step_the_next_backup_is_complete(saved: House, server: Server) -> None:
