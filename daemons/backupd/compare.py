@@ -93,7 +93,13 @@ class Comparison:
                     raise BackupFailed(words(self.at.target, status, said))
             bad = yield from sample.read_back(self.at, self.children, "recordings", right)
             self.mended += len(right) - len(bad)
-            self.hopeless += len(wanted & files.keys()) - len(right) + len(bad)
+            wrong_here = {name: files[name] for name in wanted & files.keys() - right.keys()}
+            lost = yield from sample.read_back(
+                self.at, self.children, "recordings", wrong_here
+            )  # else the copy is what saves it
+            self.hopeless += len(bad) + queries.unexplained(
+                self.db, [UUID(Path(name).name[:36]) for name in lost]
+            )
 
     def _is_right(self, name: str, expected: bytes) -> bool:
         try:

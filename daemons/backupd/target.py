@@ -206,7 +206,10 @@ def words(target: Target, status: int, said: str) -> str:
         if mark in text:
             return sentence.format(host=target.name, port=target.port, path=target.path,
                                    user=target.username)  # fmt: skip
-    last = next((line for line in said.strip().splitlines() if line.strip()), "it says nothing")
+    lines = [line for line in said.splitlines() if line.strip()]  # also such that tell progress
+    last = next(
+        (line for line in lines if line.startswith("rsync")), [*lines, "it says nothing"][0]
+    )
     return f"rsync failed (status {status}): {last.strip()[:200]}"
 
 
@@ -237,5 +240,7 @@ _REASONS: Sequence[tuple[str, str]] = (
     ("operation not permitted", "{user} may not write to {path} at {host}."),
     ("rsync: command not found", "There is no rsync at {host}. Install it, or switch it on."),
     ("rsync: not found", "There is no rsync at {host}. Install it, or switch it on."),
+    ("broken pipe", "The connection to {host} broke off, or it stopped answering, in the middle of"
+     " the backup."),
     ("connection unexpectedly closed", "{host} ended the connection. Is rsync installed there?"),
 )  # fmt: skip

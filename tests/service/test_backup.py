@@ -3,6 +3,7 @@ and what comes back of them on an empty machine.
 """
 
 import base64
+import hashlib
 import os
 import random
 import shutil
@@ -11,6 +12,7 @@ import subprocess
 import sys
 import time
 from collections.abc import Callable, Iterator
+from contextlib import suppress
 from datetime import UTC, datetime, timedelta
 from datetime import time as clock
 from pathlib import Path
@@ -34,7 +36,7 @@ from daemons.backupd.pace import Pace
 from daemons.backupd.target import BackupFailed, Target, host_key, reached
 from daemons.housekeeper.damage import Damages
 from daemons.housekeeper.queries import inspections, licences
-from devtools.process import free_port, spawn
+from devtools.process import children, free_port, spawn
 from devtools.stack import Stack
 from tests.quiet import Quiet
 from tests.service.rig import Rig
@@ -56,6 +58,8 @@ PasswordAuthentication yes
 KbdInteractiveAuthentication no
 """
 PASSWORD = "pass word-77 $x"
+
+KILLS = int(os.environ.get("BACKUP_KILLS", "4"))  # of backups, with a restore after each
 
 
 class Server:
@@ -92,8 +96,14 @@ class Server:
         until(lambda: _answers(self.port), 20)
 
     def signal(self, number: int) -> None:
+        """Signal the server and whatever it runs."""
         assert self._process is not None
-        self._process.send_signal(number)
+        pids = [self._process.pid]
+        for pid in pids:
+            pids += children(pid)
+        for pid in pids:
+            with suppress(ProcessLookupError):
+                os.kill(pid, number)
 
     def stop(self) -> None:
         if self._process is not None:
@@ -411,6 +421,30 @@ def test_a_server_that_hangs_is_said_in_time(
     assert saved.run() == ("finished", None)
 
 
+def test_a_server_that_hangs_in_the_middle_is_said_in_time(
+    saved: House, server: Server, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(targets, "SILENCE", 4)
+    saved.rig.db.execute("UPDATE backup_target SET rate_kb = 40")
+    saved.ask(backup.RUN)
+    until(
+        lambda: saved.copies(server.path) != set(), 30,
+        doing=lambda: saved.backupd.step(Quiet()),  # type: ignore[arg-type]
+    )  # fmt: skip
+    assert saved.backupd._running is not None
+    assert saved.backupd._running.work.children.running is not None, "it copies"
+    server.signal(signal.SIGSTOP)
+    try:
+        state, error = saved.run()
+    finally:
+        server.signal(signal.SIGCONT)
+    assert state == "failed"
+    assert "stopped answering" in str(error)
+    saved.rig.db.execute("UPDATE backup_target SET rate_kb = NULL")
+    assert saved.run() == ("finished", None)
+    assert saved.copies(server.path) == saved.stored()
+
+
 def test_killed_at_any_step_the_next_backup_is_complete(saved: House, server: Server) -> None:
     for steps in range(1, 40, 3):
         saved.ask(backup.RUN)
@@ -428,6 +462,62 @@ def test_killed_at_any_step_the_next_backup_is_complete(saved: House, server: Se
     assert saved.copies(server.path) == saved.stored()
     complete = {path.parent for path in server.path.glob("catalogue/*/COMPLETE")}
     assert set((server.path / "catalogue").iterdir()) == complete
+
+
+def restored(saved: House, server: Server, stack: Stack, place: Path) -> int:
+    """Restore the newest complete catalogue, see every file that it lists, and count them."""
+    name = f"restored_{time.time_ns()}"
+    with stack.postgres.connect() as postgres:
+        postgres.execute(f"CREATE DATABASE {name}")
+    dsn = stack.postgres.dsn(name)
+    try:
+        with psycopg.connect(dsn, user="postgres", autocommit=True) as db:
+            work = Restore(str(server.path), "ssh", db, f"{dsn} user=postgres", lambda _: None)
+            assert work.run(saved.rig.master, place / "keys", place / "new") == 0
+            rows = db.execute(
+                "SELECT r.company_id, r.started_at, r.id, a.generation, a.file_sha256"
+                " FROM recording r JOIN recording_audio a ON a.recording_id = r.id"
+            ).fetchall()
+        store = Store(place / "new")
+        for *where, digest in rows:
+            with store.path(*where).open("rb") as file:
+                assert hashlib.file_digest(file, "sha256").digest() == digest
+        return len(rows)
+    finally:
+        with stack.postgres.connect() as postgres:
+            postgres.execute(f"DROP DATABASE {name} WITH (FORCE)")
+
+
+def test_whenever_a_backup_is_killed_the_target_restores(
+    saved: House, server: Server, sim: Any, stack: Stack, tmp_path: Path
+) -> None:
+    luck = random.Random(KILLS)
+    assert saved.run() == ("finished", None)
+    least = len(saved.stored())
+    for number in range(KILLS):
+        sim.control("add_calls", company="default", count=2, ago_s=600)
+        saved.rig.finish()
+        saved.ask(backup.RUN)
+        for _ in range(luck.randrange(1, 45)):
+            saved.backupd.step(Quiet())  # type: ignore[arg-type]
+            running = saved.backupd._running
+            if running is None or running.run is None:  # the backup is over
+                least = len(saved.stored())
+                break
+        if running is None or running.run is None:
+            saved.backupd.close()
+        else:
+            running.opened.pop_all()
+            running.work.children.stop()
+            running.steps.close()  # type: ignore[attr-defined]
+        saved.backupd._db.close()  # the connections of a process end with it
+        saved.rig.db.execute("DELETE FROM command")
+        saved.start()
+        assert least <= restored(saved, server, stack, tmp_path / str(number))
+    saved.backupd.close()
+    saved.start()
+    assert saved.run()[0] == "finished"
+    assert restored(saved, server, stack, tmp_path / "end") == len(saved.stored())
 
 
 def test_a_backup_that_was_stopped_goes_on_at_the_next_start(saved: House) -> None:
