@@ -31,6 +31,27 @@ def discrepancies(ours: Installation, offered: list[Mapping[str, Any]]) -> list[
         ]
 
 
+def is_settled(ours: Installation, offered: int) -> bool:
+    """Say whether so many recordings are stored, nothing is on its way, and no poll begins any
+    more, which stopping would cut off.
+    """
+    with ours.connect() as connection:
+        row = connection.execute(
+            "SELECT (SELECT count(*) FROM recording_audio) = %s"
+            " AND NOT EXISTS (SELECT FROM recording WHERE next_try_at IS NOT NULL)"
+            " AND NOT EXISTS (SELECT FROM poll WHERE finished_at IS NULL)"
+            " AND NOT EXISTS (SELECT FROM outbox WHERE sent_at IS NULL)"
+            " AND NOT EXISTS (SELECT FROM unlink_pending)"
+            " AND EXISTS (SELECT FROM inbox WHERE consumer = 'poller' AND message_id ="
+            " (SELECT id FROM outbox WHERE topic = 'poller.poll_now.v1'"
+            " ORDER BY created_at DESC LIMIT 1))"
+            " AND NOT EXISTS (SELECT FROM poll_schedule WHERE requested_at IS NOT NULL"
+            " OR next_poll_at < now() + interval '1 minute')",
+            [offered],
+        ).fetchone()
+    return bool(row and row[0])
+
+
 def _rows(connection: psycopg.Connection[Any], offered: list[Mapping[str, Any]]) -> list[str]:
     expected = Counter((call["company"], call["file"]) for call in offered)
     found = Counter(

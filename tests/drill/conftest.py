@@ -25,7 +25,8 @@ def small_disk(tmp_path: Path) -> Iterator[Path]:
 
 
 @pytest.fixture
-def stack(tmp_path: Path) -> Iterator[Stack]:
+def synced(tmp_path: Path) -> Iterator[Stack]:
+    """Servers of its own, which sync what they write and may be killed."""
     made = Stack(tmp_path / "stack", fsync=True)
     made.start()
     yield made

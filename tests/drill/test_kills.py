@@ -14,7 +14,7 @@ import pytest
 from devtools.installation import Installation, ToolFailed
 from devtools.stack import Stack
 from simulators.pbx import client
-from tests.drill.books import discrepancies
+from tests.drill.books import discrepancies, is_settled
 from tests.waiting import until
 
 QUICK = "[poller]\nsettle_seconds = 0\n[archiver]\nretry_seconds = 1\nreserve_mb = 2\n"
@@ -116,21 +116,21 @@ def fill(drill: Drill, disk: Path) -> None:
 
 @pytest.mark.timeout(600)
 def test_when_anything_is_killed_at_any_time_then_the_books_balance(
-    small_disk: Path, stack: Stack, tmp_path: Path
+    small_disk: Path, synced: Stack, tmp_path: Path
 ) -> None:
     directory = tmp_path / "callstash"
     directory.mkdir()
-    with stack.postgres.connect() as connection:
+    with synced.postgres.connect() as connection:
         connection.execute("CREATE DATABASE callstash")
     ours = Installation(
         directory,
-        stack.postgres.dsn("callstash"),
-        stack.rabbitmq.url(),
+        synced.postgres.dsn("callstash"),
+        synced.rabbitmq.url(),
         small_disk / "companies",
         QUICK,
     )
     pbx = client.start("--scenario", "small")
-    drill = Drill(ours, stack, pbx, seed=int(os.environ.get("DRILL_SEED", "1")))
+    drill = Drill(ours, synced, pbx, seed=int(os.environ.get("DRILL_SEED", "1")))
     try:
         ours.tool("add-pbx", "--name", "Drill", "--period", "30", pbx.url, stdin=client.KEY)
         for name in ("poller", "archiver@1", "archiver@2", "archiver@3"):
@@ -146,25 +146,12 @@ def test_when_anything_is_killed_at_any_time_then_the_books_balance(
         drill.ask_for_a_poll()
         offered = pbx.control("offered")["calls"]
 
-        def settled() -> bool:  # and no poll begins any more, which stopping would cut off
+        def settled() -> bool:
             ours.tend()
             try:
-                with ours.connect() as connection:
-                    row = connection.execute(
-                        "SELECT (SELECT count(*) FROM recording_audio) = %s"
-                        " AND NOT EXISTS (SELECT FROM recording WHERE next_try_at IS NOT NULL)"
-                        " AND NOT EXISTS (SELECT FROM poll WHERE finished_at IS NULL)"
-                        " AND NOT EXISTS (SELECT FROM outbox WHERE sent_at IS NULL)"
-                        " AND EXISTS (SELECT FROM inbox WHERE consumer = 'poller' AND message_id ="
-                        " (SELECT id FROM outbox WHERE topic = 'poller.poll_now.v1'"
-                        " ORDER BY created_at DESC LIMIT 1))"
-                        " AND NOT EXISTS (SELECT FROM poll_schedule WHERE requested_at IS NOT NULL"
-                        " OR next_poll_at < now() + interval '1 minute')",
-                        [len(offered)],
-                    ).fetchone()
+                return is_settled(ours, len(offered))
             except psycopg.OperationalError:
                 return False
-            return bool(row and row[0])
 
         until(settled, 180)
         assert set(ours.stop().values()) == {0}

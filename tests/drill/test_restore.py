@@ -11,7 +11,7 @@ from common import backup, commands
 from devtools.installation import Installation
 from devtools.stack import Stack
 from simulators.pbx import client
-from tests.drill.books import discrepancies
+from tests.drill.books import discrepancies, is_settled
 from tests.waiting import until
 
 DAEMONS = ("poller", "archiver@1", "archiver@2", "housekeeper", "backupd")
@@ -51,31 +51,17 @@ def has_backups(ours: Installation, count: int) -> bool:
     return bool(value(ours, query, count))
 
 
-def is_settled(ours: Installation, offered: int) -> bool:
-    return bool(
-        value(
-            ours,
-            "SELECT (SELECT count(*) FROM recording_audio) = %s"
-            " AND NOT EXISTS (SELECT FROM recording WHERE next_try_at IS NOT NULL)"
-            " AND NOT EXISTS (SELECT FROM poll WHERE finished_at IS NULL)"
-            " AND NOT EXISTS (SELECT FROM unlink_pending)"
-            " AND NOT EXISTS (SELECT FROM outbox WHERE sent_at IS NULL)",
-            offered,
-        )
-    )
-
-
 @pytest.mark.timeout(600)
 def test_a_lost_machine_comes_back_and_fetches_what_the_backup_does_not_have(
-    stack: Stack, small_disk: Path, tmp_path: Path
+    synced: Stack, small_disk: Path, tmp_path: Path
 ) -> None:
     directory, kit = tmp_path / "callstash", tmp_path / "kit"
     directory.mkdir()
-    with stack.postgres.connect() as connection:
+    with synced.postgres.connect() as connection:
         connection.execute("CREATE DATABASE callstash")
     archive = directory / "companies"
     ours = Installation(
-        directory, stack.postgres.dsn("callstash"), stack.rabbitmq.url(), archive,
+        directory, synced.postgres.dsn("callstash"), synced.rabbitmq.url(), archive,
         "[poller]\nsettle_seconds = 0\n[archiver]\nretry_seconds = 1\nreserve_mb = 2\n"
         f'[backupd]\nbackup_directory = "{small_disk}"\nwork = "{directory / "work"}"\n'
         f'[housekeeper]\nrepair = "{directory / "repair"}"\n',
@@ -102,10 +88,10 @@ def test_a_lost_machine_comes_back_and_fetches_what_the_backup_does_not_have(
             ours.kill(name)
         for place in (archive, credentials, directory / "work"):
             shutil.rmtree(place)
-        stack.rabbitmq.kill()
-        stack.wipe_rabbitmq()
-        stack.rabbitmq.start()
-        with stack.postgres.connect() as connection:
+        synced.rabbitmq.kill()
+        synced.wipe_rabbitmq()
+        synced.rabbitmq.start()
+        with synced.postgres.connect() as connection:
             connection.execute("DROP DATABASE callstash WITH (FORCE)")
             connection.execute("CREATE DATABASE callstash")
 
