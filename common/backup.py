@@ -1,5 +1,8 @@
 """Backups: the commands that the web UI gives to backupd, and what a saved password is bound to."""
 
+from datetime import timedelta
+
+CATALOGUES = timedelta(days=24 * 31)  # a catalogue is kept so long, while backups are made monthly
 RUN, TRY, SHOW_KEY = "backup.run", "backup.try", "backup.show_key"
 
 

@@ -10,6 +10,7 @@ import logging
 from collections.abc import Callable
 from datetime import datetime, timedelta
 
+from common import backup
 from common.daemon import Life
 from common.db import Connection
 from daemons.housekeeper.queries import purges, retired_keys
@@ -17,7 +18,6 @@ from daemons.housekeeper.queries import purges, retired_keys
 log = logging.getLogger(__name__)
 
 IN_HAND = timedelta(days=1)  # in which an archiver stores what it began with a key
-KEPT = timedelta(days=24 * 31)  # a catalogue is kept for up to 24 months
 OFTEN = timedelta(hours=1)
 
 
@@ -37,14 +37,14 @@ class RetiredKeys:
         life.doing("looking for keys that nothing needs")
         retired_keys.look(self._db, now, now - IN_HAND)
         with self._db.transaction():
-            key = retired_keys.lock(self._db, now - KEPT)
+            key = retired_keys.lock(self._db, now - backup.CATALOGUES)
             destroyed = key is not None and retired_keys.destroy(self._db, key)
             if key is not None and destroyed:
                 detail = {
                     "kid": key.kid, "version": key.version,
                     "retired_at": key.retired_at.isoformat(),
                     "unneeded_since": key.unneeded_at.isoformat(),
-                    "in_backups_until": (now + KEPT).date().isoformat(),
+                    "in_backups_until": (now + backup.CATALOGUES).date().isoformat(),
                 }  # fmt: skip
                 purges.note(
                     self._db, "company.destroyed_key", f"company:{key.company_id}",

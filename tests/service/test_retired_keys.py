@@ -14,10 +14,11 @@ import pytest
 from cryptography.hazmat.primitives.asymmetric.rsa import RSAPrivateKey
 
 from common import keys
+from common.backup import CATALOGUES
 from common.errors import KeyUnavailable
 from common.store import Store
 from daemons.housekeeper.queries import retired_keys
-from daemons.housekeeper.retired_keys import IN_HAND, KEPT, OFTEN, RetiredKeys
+from daemons.housekeeper.retired_keys import IN_HAND, OFTEN, RetiredKeys
 from tests.quiet import Quiet
 from tests.web.building import COMPANY_UID, MASTER, MASTER_PUBLIC, Archive, company_key
 
@@ -125,12 +126,12 @@ def ring(tmp_path: Path, db: Db, connect_as: Connect) -> Ring:
 def test_a_key_goes_when_no_catalogue_of_a_backup_is_as_old_as_its_last_use(ring: Ring) -> None:
     recording = ring.record()
     ring.replace()
-    ring.later(KEPT * 2)
+    ring.later(CATALOGUES * 2)
     assert ring.kept() == [1, 2]  # a recording needs it, however old it is
     ring.wrap(recording, ring.pairs[1])
     ring.later(OFTEN)
     ring.start()
-    ring.later(KEPT - HOUR)
+    ring.later(CATALOGUES - HOUR)
     assert ring.kept() == [1, 2]
     ring.later(HOUR * 2)
     assert ring.kept() == [2]
@@ -139,13 +140,13 @@ def test_a_key_goes_when_no_catalogue_of_a_backup_is_as_old_as_its_last_use(ring
         "SELECT actor, subject, detail->>'kid', (detail->>'in_backups_until')::date FROM audit"
         " WHERE action = 'company.destroyed_key'"
     ).fetchall()
-    gone = (ring.now + KEPT).date()
+    gone = (ring.now + CATALOGUES).date()
     assert deed == ("housekeeper", f"company:{ring.company}", ring.pairs[0].kid, gone)
 
 
 def test_a_key_that_is_in_use_is_never_looked_at(ring: Ring) -> None:
-    ring.later(KEPT * 2)
-    ring.later(KEPT * 2)
+    ring.later(CATALOGUES * 2)
+    ring.later(CATALOGUES * 2)
     assert ring.kept() == [1]
 
 
@@ -164,11 +165,11 @@ def test_a_key_that_is_needed_again_waits_anew(ring: Ring) -> None:
     ring.wrap(recording, ring.pairs[1])
     ring.later(IN_HAND + HOUR)
     ring.wrap(recording, ring.pairs[0])
-    ring.later(KEPT * 2)
+    ring.later(CATALOGUES * 2)
     assert ring.kept() == [1, 2]
     ring.wrap(recording, ring.pairs[1])
-    ring.later(KEPT - HOUR)
-    ring.later(KEPT - HOUR)
+    ring.later(CATALOGUES - HOUR)
+    ring.later(CATALOGUES - HOUR)
     assert ring.kept() == [1, 2]
     ring.later(HOUR * 3)
     assert ring.kept() == [2]
@@ -181,7 +182,7 @@ def test_a_key_with_which_somebody_stores_a_recording_stays(ring: Ring) -> None:
     ring.later(IN_HAND + HOUR)
     with psycopg.connect(ring.db.info.dsn, user="postgres") as other:
         ring.wrap(recording, ring.pairs[0], other)  # and is not committed yet
-        ring.later(KEPT * 2)
+        ring.later(CATALOGUES * 2)
         assert ring.kept() == [1, 2]
     ring.later(HOUR * 2)
     ring.every_recording_opens_with_exactly_one_kept_key()
@@ -195,9 +196,9 @@ def test_the_deleting_transaction_itself_looks_whether_a_recording_needs_the_key
     ring.replace()
     ring.wrap(recording, ring.pairs[1])
     ring.later(IN_HAND + HOUR)
-    ring.now += KEPT * 2
+    ring.now += CATALOGUES * 2
     with ring.house.transaction():
-        key = retired_keys.lock(ring.house, ring.now - KEPT)
+        key = retired_keys.lock(ring.house, ring.now - CATALOGUES)
     assert key is not None
     assert key.kid == ring.pairs[0].kid
     ring.wrap(recording, ring.pairs[0])
@@ -230,5 +231,5 @@ def test_whatever_happens_in_whatever_order_every_recording_opens(ring: Ring, se
     for one in recordings:
         ring.wrap(one, ring.pairs[-1])
     ring.later(OFTEN)
-    ring.later(KEPT + HOUR)
+    ring.later(CATALOGUES + HOUR)
     assert ring.kept() == [3]

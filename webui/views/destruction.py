@@ -3,11 +3,10 @@ does not cover.
 """
 
 import json
-from datetime import timedelta
 
 from flask import Blueprint, Response, abort, render_template
 
-from common import __version__
+from common import __version__, backup
 from common.leaving import Signer
 from common.queries import leaving
 from webui import words
@@ -18,8 +17,6 @@ from webui.views.evidence import zipped
 from webui.views.media import disposition
 
 routes = Blueprint("destruction", __name__)
-
-BACKUPS = timedelta(days=24 * 31)  # the oldest monthly catalogue is then gone
 
 
 def _deed(deed_id: int) -> audit.Deed:
@@ -36,7 +33,7 @@ def page(deed_id: int) -> str:
         deed=deed,
         gone=deed.detail,
         box=leaving.box(connection()),
-        backups_until=deed.at + BACKUPS,
+        backups_until=deed.at + backup.CATALOGUES,
         signs=shared().signing is not None,
     )
 
@@ -56,7 +53,7 @@ def certificate(deed_id: int) -> Response:
             "company": {name: deed.detail[name] for name in ("id", "name", "label", "pbx")},
             "asked_by": deed.detail["asked_by"], "recordings": deed.detail["recordings"],
             "key_ids": deed.detail["keys"], "not_covered": {
-                "backups_until": (deed.at + BACKUPS).date().isoformat(),
+                "backups_until": (deed.at + backup.CATALOGUES).date().isoformat(),
                 "exports": "what was handed over before",
             },
         },
