@@ -28,6 +28,7 @@ def test_a_call_that_only_its_company_can_open_is_shown_and_not_offered(
         assert offered not in page
     for address in ("audio", "original", "peaks", "wav"):
         assert sysadmin.get(f"/recordings/{call}/{address}").status_code == 502
+    assert sysadmin.get(f"/recordings/{call}/share").status_code == 404
     settings = words(sysadmin.get(f"/companies/{company}/settings").text)
     assert "The company has the private half of this key." in settings
 

@@ -38,6 +38,13 @@ class Code:
     code: str
 
 
+def _can_be_heard(db: Connection, recording_id: UUID) -> None:
+    """Refuse what is not stored, or what only its company can open."""
+    audio = recordings.audio(db, recording_id, auth.scope())
+    if audio is None or audio.private_sealed is None:
+        abort(404)
+
+
 @routes.get("/recordings/<uuid:recording_id>/share")
 @requires(Policy.HEAR)
 def share(recording_id: UUID) -> tuple[str, int]:
@@ -48,8 +55,7 @@ def share(recording_id: UUID) -> tuple[str, int]:
 def _form(recording_id: UUID, form: Form, status: int = 200) -> tuple[str, int]:
     db = connection()
     call = recordings.recording(db, recording_id, auth.scope()) or abort(404)
-    if recordings.audio(db, recording_id, auth.scope()) is None:
-        abort(404)
+    _can_be_heard(db, recording_id)
     if not links.may_be_sent(db):
         abort(403, _OFF)
     page = render_template("share.html", form=form, call=call, hours=HOURS, plays=PLAYS, most=MOST)
@@ -74,8 +80,7 @@ def send(recording_id: UUID) -> Response | tuple[str, int]:
         return _form(recording_id, form, 422)
     if not links.may_be_sent(db):
         abort(403, _OFF)
-    if recordings.audio(db, recording_id, auth.scope()) is None:
-        abort(404)
+    _can_be_heard(db, recording_id)
     codes = []
     with db.transaction():
         for recipient in recipients:
