@@ -99,6 +99,11 @@ def package(_arguments: list[str]) -> int:
     return _become(setup.prepare("run", "test", "package"), "devtools.package")
 
 
+def image(arguments: list[str]) -> int:
+    """[--check]             build the appliance, in var/image: a disk and an OVA; boot it"""
+    return _become(setup.prepare("run", "test", "package", "vm"), "devtools.image", *arguments)
+
+
 def show_help(_arguments: list[str]) -> int:
     """this list"""
     for name, verb in VERBS.items():
@@ -114,6 +119,7 @@ VERBS: dict[str, Callable[[list[str]], int]] = {
     "schema": schema,
     "stack": stack,
     "package": package,
+    "image": image,
     "help": show_help,
 }
 

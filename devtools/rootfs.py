@@ -1,7 +1,7 @@
-"""A complete Debian in a directory, as a fresh machine of a user has it: systemd, PostgreSQL,
-RabbitMQ, nginx and all that CallStash depends on, but not CallStash.
+"""Debians in directories, for tests and for the appliance: systemd, PostgreSQL, RabbitMQ, nginx and
+all that CallStash depends on, but not CallStash.
 
-Built once from the mirror that this machine uses, and kept in the user's cache.
+Each is built once from the mirror that this machine uses, and kept in the user's cache.
 """
 
 import fcntl
@@ -23,7 +23,6 @@ MACHINE = [  # what makes a machine of a directory
 ]  # fmt: skip
 SOURCES = ("/etc/apt/sources.list.d/debian.sources", "/etc/apt/sources.list")
 UNUSED = 30 * 86400.0  # seconds
-INITRD = "virtio_blk\nvirtio_pci\nvirtio_net\nsd_mod\next4\n"
 CUSTOMIZE = """
 set -eu
 root="$1"
@@ -41,7 +40,7 @@ cp "$root/root/.ssh/tests.pub" "$root/root/.ssh/authorized_keys"
 rm -f "$root"/etc/ssh/ssh_host_*
 chroot "$root" ssh-keygen -A
 sed -i 's/^MODULES=.*/MODULES=list/' "$root/etc/initramfs-tools/initramfs.conf"
-printf '%s' "$CALLSTASH_INITRD" > "$root/etc/initramfs-tools/modules"
+printf '%s\\n' virtio_blk virtio_pci virtio_net sd_mod ext4 > "$root/etc/initramfs-tools/modules"
 chroot "$root" update-initramfs -u
 """
 
@@ -53,32 +52,39 @@ def cache() -> Path:
 
 
 def tree() -> Path:
-    """Return the directory of the file system, made if it isn't there. Raises SetupError."""
+    """Return the directory of a machine for tests. Raises SetupError."""
+    return cached("debian", [*MACHINE, *packages("run", "appliance")], CUSTOMIZE)
+
+
+def cached(kind: str, wanted: list[str], customize: str) -> Path:
+    """Return the directory of a Debian with these packages, on which a shell script was run with
+    the directory as its argument; it is made if it isn't there. Raises SetupError.
+    """
     if os.geteuid() != 0:
         raise SetupError("a Debian root file system can only be made as root")
-    names = sorted({*MACHINE, *packages("run", "appliance")})
-    digest = hashlib.sha256("\n".join([*names, CUSTOMIZE, INITRD]).encode()).hexdigest()[:12]
-    place = cache() / f"debian-{digest}"
+    names = sorted(set(wanted))
+    digest = hashlib.sha256("\n".join([*names, customize]).encode()).hexdigest()[:12]
+    place = cache() / f"{kind}-{digest}"
     cache().mkdir(mode=0o700, parents=True, exist_ok=True)
     with (cache() / "lock").open("w", encoding="ascii") as lock:
         fcntl.flock(lock, fcntl.LOCK_EX)
         if not place.exists():
-            for old in cache().glob("debian-*"):
+            for old in cache().glob("*-*"):
                 if time.time() - old.stat().st_mtime > UNUSED:
                     shutil.rmtree(old)
-            _build(place, names)
+            _build(place, names, customize)
         os.utime(place)
     return place
 
 
-def _build(place: Path, names: list[str]) -> None:
+def _build(place: Path, names: list[str], customize: str) -> None:
     print("dev: making a Debian root file system, which takes two minutes once", flush=True)
     suite = platform.freedesktop_os_release()["VERSION_CODENAME"]
     sources = next(name for name in SOURCES if Path(name).exists())
     part = Path(tempfile.mkdtemp(prefix="building-", dir=cache()))
     part.chmod(0o755)
     hook = part.with_suffix(".sh")
-    hook.write_text(CUSTOMIZE, encoding="ascii")
+    hook.write_text(customize, encoding="ascii")
     command = [
         "mmdebstrap", "--quiet", "--mode=root", "--variant=minbase",
         f"--include={','.join(names)}", f"--customize-hook=sh {hook} \"$1\"",
@@ -86,8 +92,8 @@ def _build(place: Path, names: list[str]) -> None:
     ]  # fmt: skip
     try:
         done = subprocess.run(
-            command, env={**os.environ, "CALLSTASH_INITRD": INITRD}, cwd=ROOT,
-            stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True, check=False,
+            command, cwd=ROOT, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True,
+            check=False,
         )  # fmt: skip
         if done.returncode:
             raise SetupError(f"mmdebstrap failed:\n{done.stdout[-2000:]}")
