@@ -101,7 +101,7 @@ def package(_arguments: list[str]) -> int:
 
 def image(arguments: list[str]) -> int:
     """[--check]             build the appliance, in var/image: a disk and an OVA; boot it"""
-    return _become(setup.prepare("run", "test", "package", "vm"), "devtools.image", *arguments)
+    return _become(setup.prepare("run", "test", "package", "vm"), "devtools.appliance", *arguments)
 
 
 def show_help(_arguments: list[str]) -> int:

@@ -9,7 +9,7 @@ from xml.etree import ElementTree
 
 import pytest
 
-from devtools import image, ova
+from devtools import appliance, ova
 from devtools.package import NotBuilt
 
 OVF = "{http://schemas.dmtf.org/ovf/envelope/1}"
@@ -52,11 +52,11 @@ def test_a_disk_that_is_not_there_is_told(tmp_path: Path) -> None:
 
 
 def test_the_boot_sector_has_one_partition_that_fills_the_disk(tmp_path: Path) -> None:
-    sector = image._boot_sector(bytes([7]) * 512)
+    sector = appliance._boot_sector(bytes([7]) * 512)
     assert len(sector) == 512
     (tmp_path / "disk").write_bytes(sector)
     with (tmp_path / "disk").open("r+b") as file:
-        file.truncate(image.DISK)
+        file.truncate(appliance.DISK)
     told = subprocess.run(["sfdisk", "--dump", tmp_path / "disk"], check=True, capture_output=True,
                           text=True).stdout  # fmt: skip
     assert re.search(r"start=\s*2048, size=\s*62912512, type=83, bootable", told)

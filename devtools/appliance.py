@@ -16,7 +16,7 @@ from pathlib import Path
 
 from common import __version__
 from devtools import ova, package, rootfs
-from devtools.image_check import ImageFailed, check
+from devtools.appliance_check import ImageFailed, check
 from devtools.setup import ROOT, SetupError, packages
 
 OUT = ROOT / "var" / "image"
