@@ -49,7 +49,7 @@ def _run(settings: Settings) -> None:
     try:
         while not stopping.is_set() and ours.step(stopping.wait):
             if notifier:
-                notifier.notify("WATCHDOG=1")
+                notifier.notify(f"WATCHDOG=1\nSTATUS={ours.doing}")
     finally:
         ours.close()
 

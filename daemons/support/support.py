@@ -55,6 +55,7 @@ class Support:
         self._next = now()
         self._text = "Connecting to the support server."
         self._told: int | None = None
+        self.doing = "starting"  # in words, for systemctl status
 
     def step(self, wait: Callable[[float], object]) -> bool:
         """Do what is to be done within about a second; false when no tunnel is wanted any more."""
@@ -71,10 +72,15 @@ class Support:
             return self._end(f"It ended by itself after {hours} hours.", now)
         self._turn(now, wait)
         port = self._tunnel.port if self._tunnel else None
+        sessions = self._tunnel.sessions if self._tunnel else 0
+        self.doing = (
+            f"tunnel open at port {port}, {sessions} sessions, until {until:%H:%M} UTC"
+            if port else "connecting to the support server"
+        )  # fmt: skip
         support.report(
             self._settings.directory,
-            Status("active" if port else "connecting", "" if port else self._text, port,
-                   self._tunnel.sessions if self._tunnel else 0, until), now,
+            Status("active" if port else "connecting", "" if port else self._text, port, sessions,
+                   until), now,
         )  # fmt: skip
         return True
 
