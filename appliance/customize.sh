@@ -2,7 +2,7 @@
 set -eu
 root="$1"
 printf 'callstash\n' > "$root/etc/hostname"
-printf '127.0.0.1 localhost callstash\n::1 localhost ip6-localhost ip6-loopback\n' > "$root/etc/hosts"
+printf '127.0.0.1 localhost\n127.0.1.1 callstash\n::1 localhost ip6-localhost ip6-loopback\n' > "$root/etc/hosts"
 printf 'LABEL=callstash-root / ext4 defaults,errors=remount-ro 0 1\n' > "$root/etc/fstab"
 printf 'LANG=C.UTF-8\n' > "$root/etc/default/locale"
 sed -i 's/^MODULES=.*/MODULES=most/' "$root/etc/initramfs-tools/initramfs.conf"

@@ -39,7 +39,7 @@ def build(out: Path = OUT, version: str = __version__) -> tuple[Path, Path]:
         built = package.build(version, work)
         tree = work / "tree"
         _run("cp", "--archive", "--reflink=auto", str(base), str(tree))
-        _install(tree, built)
+        install(tree, built)
         raw = work / "disk.raw"
         _write_disk(tree, raw)
         shutil.rmtree(tree)
@@ -63,7 +63,7 @@ def _listed() -> list[str]:
     return [line for line in lines if not line.startswith("#")]
 
 
-def _install(tree: Path, built: Path) -> None:
+def install(tree: Path, built: Path) -> None:
     """Install the package as a user does, and take out what no two machines may share."""
     _run("cp", "--recursive", "--no-target-directory", str(APPLIANCE / "files"), str(tree))
     shutil.copy(built, tree / "root")

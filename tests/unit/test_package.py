@@ -142,7 +142,8 @@ def root_with_units(directory: Path) -> Path:
 
 def test_systemd_understands_every_line_of_the_units(tmp_path: Path) -> None:
     place = root_with_units(tmp_path)
-    names = [str(path.relative_to(tmp_path)) for path in sorted(place.iterdir())]
+    units = sorted(path for path in place.iterdir() if path.is_file())
+    names = [str(path.relative_to(tmp_path)) for path in units]
     done = subprocess.run(
         ["systemd-analyze", f"--root={tmp_path}", "--man=no", "--recursive-errors=no", "verify",
          *(f"/{name}" for name in names)],
