@@ -16,7 +16,7 @@ from typing import Any, TypeVar
 from common.errors import ConfigError
 
 DEFAULT_PATH = "/etc/callstash/callstash.toml"
-SHARED_KEYS = ("archive", "broker", "database", "timezone")
+SHARED_KEYS = ("archive", "broker", "database", "exports", "timezone")
 
 T = TypeVar("T")
 

@@ -6,14 +6,16 @@ is written last and signed; it holds the SHA-256 of the table, which holds that 
 
 import base64
 import hashlib
+import json
+from collections.abc import Mapping
 from dataclasses import dataclass
-from datetime import datetime
+from datetime import UTC, datetime
 from uuid import UUID
 
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
 from cryptography.hazmat.primitives.serialization import Encoding, PublicFormat
 
-from common import keys, tables
+from common import __version__, keys, tables
 from common.errors import ConfigError
 from common.playback import Audio
 
@@ -98,6 +100,35 @@ def line(one: Call, file: str, kid: str, ecek: bytes, digest: bytes, size: int) 
         one.sample_rate, one.data_offset, one.data_size, one.started_at, one.duration,
         one.direction, *(" ".join(text.split()) for text in people),
     ]])  # fmt: skip
+
+
+def manifest(box: UUID, company: Company, asked: Mapping[str, object], **known: object) -> bytes:
+    """Return the manifest of an export; `known` is what was written, with the SHA-256 of the table
+    and of the tools.
+    """
+    said = {
+        "format": "callstash-export/1", "made_at": datetime.now(UTC).isoformat(),
+        "made_by": f"CallStash {__version__}", "box": str(box),
+        "company": {"id": str(company.uid), "name": company.name, "label": company.label,
+                    "pbx": company.url},
+        "asked": asked, **known,
+    }  # fmt: skip
+    return json.dumps(said, indent=1, sort_keys=True, ensure_ascii=True).encode()
+
+
+def asked(company: Company, kind: str, wanted: Wanted) -> dict[str, str | None]:
+    """Return which calls an export holds, as the manifest says it."""
+    return {
+        "company": str(company.uid), "content": kind,
+        "since": wanted.since.isoformat() if wanted.since else None,
+        "until": wanted.until.isoformat() if wanted.until else None,
+        "text": wanted.text,
+    }  # fmt: skip
+
+
+def file_name(one: Call, suffix: str = ".csrec") -> str:
+    """Return where a call lies in an export."""
+    return f"recordings/{one.started_at.astimezone(UTC):%Y/%m/%d}/{one.recording_id}{suffix}"
 
 
 class Signer:

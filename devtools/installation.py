@@ -35,6 +35,7 @@ CONFIG = """\
 database = "{dsn}"
 broker = "{broker}"
 archive = "{archive}"
+exports = "{directory}/exports"
 
 [tools]
 owner = "postgres"

@@ -12,6 +12,9 @@ class Quiet:
     def doing(self, what: str) -> None:
         """Say nothing."""
 
+    def alive(self) -> None:
+        """Tell nobody."""
+
 
 @contextmanager
 def working(step: Callable[[Any], object]) -> Iterator[None]:

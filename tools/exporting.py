@@ -11,10 +11,9 @@ from collections import deque
 from collections.abc import Callable, Iterator
 from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import dataclass
-from datetime import UTC, datetime
 from pathlib import Path
 
-from common import __version__, files, leaving, leaving_tools, tables
+from common import files, leaving, leaving_tools, tables
 from common.db import Connection
 from common.errors import ArchiveError, CallStashError, ConfigError, KeyUnavailable
 from common.ffmpeg import DecoderFailed
@@ -84,13 +83,8 @@ class Export:
         (self._directory / "manifest.sig").unlink(missing_ok=True)
 
     def _asked(self) -> dict[str, str | None]:
-        since, until = self._wanted.since, self._wanted.until
-        return {
-            "company": str(self._company.uid), "content": self._content.kind,
-            "since": since.isoformat() if since else None,
-            "until": until.isoformat() if until else None,
-            "text": self._wanted.text, **self._content.asked,
-        }  # fmt: skip
+        asked = leaving.asked(self._company, self._content.kind, self._wanted)
+        return asked | self._content.asked
 
     def _room(self, size: int) -> None:
         """See that all of it fits, counting what an earlier run has written."""
@@ -141,9 +135,7 @@ class Export:
 
     def _one(self, one: Call) -> Written:
         """Write one call; several of these run at the same time."""
-        day = one.started_at.astimezone(UTC)
-        suffix = self._content.suffix
-        name = f"recordings/{day:%Y/%m/%d}/{one.recording_id}{suffix}"
+        name = leaving.file_name(one, self._content.suffix)
         kid, ecek = self._content.key(one)
         path = self._directory / name
         digest, size = self._there(path, one) or self._write(path, one)
@@ -184,16 +176,11 @@ class Export:
             self._put(name, leaving_tools.read(name))
         self._put("signer.pem", signer.pem)
         os.sync()
-        manifest = {
-            "format": "callstash-export/1", "made_at": datetime.now(UTC).isoformat(),
-            "made_by": f"CallStash {__version__}", "box": str(queries.box(self._db)),
-            "company": {"id": str(self._company.uid), "name": self._company.name,
-                        "label": self._company.label, "pbx": self._company.url},
-            "asked": self._asked(), "calls": self.calls, "bytes": self.bytes,
-            "key_ids": sorted(self._kids - {""}), "left_out": self._left_out,
-            "sha256": {name: self._digest(name) for name in ["calls.csv", *names]},
-        }  # fmt: skip
-        content = json.dumps(manifest, indent=1, sort_keys=True, ensure_ascii=True).encode()
+        content = leaving.manifest(
+            queries.box(self._db), self._company, self._asked(), calls=self.calls,
+            bytes=self.bytes, key_ids=sorted(self._kids - {""}), left_out=self._left_out,
+            sha256={name: self._digest(name) for name in ["calls.csv", *names]},
+        )  # fmt: skip
         self._put("manifest.sig", signer.sign(content))
         self._put("manifest.json", content)
         os.sync()

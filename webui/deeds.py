@@ -28,6 +28,8 @@ WORDS = {
     "daemon.forget": "forgot a daemon",
     "dead_letter.drop": "dropped a message",
     "dead_letter.retry": "had a message tried again",
+    "export.cancel": "deleted an export",
+    "export.fetch": "fetched an export",
     "factor.off": "switched the second factor off",
     "factor.on": "switched the second factor on",
     "hold.add": "created a legal hold",

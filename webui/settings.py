@@ -1,17 +1,20 @@
 """The web UI's settings, and what all its requests share."""
 
-from dataclasses import dataclass
+import threading
+from dataclasses import dataclass, field
 from datetime import datetime, tzinfo
 from pathlib import Path
 from zoneinfo import ZoneInfo
 
 from flask import current_app, g
 
-from common import support
+from common import exports, support
 from common.db import Connection
 from common.playback import KeyRing
 from common.store import Store
 from webui.database import Database
+
+EXPORTS = 2
 
 
 @dataclass(frozen=True)
@@ -21,6 +24,7 @@ class Settings:
     database: str
     broker: str
     archive: Path
+    exports: Path = exports.DIRECTORY
     timezone: str = ""  # IANA name of the zone in which times are shown; empty: this machine's
     session_idle_minutes: int = 30
     session_hours: int = 12
@@ -37,6 +41,8 @@ class Shared:
     store: Store
     keys: KeyRing
     signing: bytes | None = None  # with it evidence is signed; None: there is none
+    # how many exports are sent at a time: each holds a thread, for days perhaps
+    sending: threading.Semaphore = field(default_factory=lambda: threading.Semaphore(EXPORTS))
 
     @property
     def zone(self) -> tzinfo | None:

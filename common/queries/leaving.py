@@ -1,6 +1,7 @@
 """What is known of the calls that a client takes along."""
 
 from collections.abc import Iterator
+from datetime import datetime
 from uuid import UUID
 
 from psycopg.rows import class_row
@@ -81,23 +82,40 @@ def _asked(company_id: int, wanted: Wanted) -> dict[str, object]:
 
 def calls(db: Connection, company_id: int, wanted: Wanted) -> Iterator[Call]:
     """Yield the stored calls in the order of their start, a page at a time."""
-    asked = _asked(company_id, wanted) | {"limit": PAGE}
-    beyond = ""
-    while True:
-        query = f"{_CALLS}{_WANTED}{beyond} ORDER BY r.started_at, r.id LIMIT %(limit)s"
-        with db.cursor(row_factory=class_row(Call)) as cursor:
-            found = cursor.execute(query, asked).fetchall()
+    after: tuple[datetime, UUID] | None = None
+    while found := page(db, company_id, wanted, after, PAGE):
         yield from found
-        if len(found) < PAGE:
-            return
-        asked |= {"at": found[-1].started_at, "id": found[-1].recording_id}
+        after = found[-1].started_at, found[-1].recording_id
+
+
+def page(
+    db: Connection, company_id: int, wanted: Wanted, after: tuple[datetime, UUID] | None,
+    limit: int, *, keyless: bool = False,
+) -> list[Call]:  # fmt: skip
+    """Return the stored calls after one in the order of their start; `keyless` without private
+    keys, which not every process may read.
+    """
+    asked: dict[str, object] = {"limit": limit}
+    beyond = ""
+    if after is not None:
+        asked |= {"at": after[0], "id": after[1]}
         beyond = " AND (r.started_at, r.id) > (%(at)s, %(id)s)"
+    query = f"{_calls(keyless)}{_WANTED}{beyond} ORDER BY r.started_at, r.id LIMIT %(limit)s"
+    with db.cursor(row_factory=class_row(Call)) as cursor:
+        return cursor.execute(query, _asked(company_id, wanted) | asked).fetchall()
 
 
-def call(db: Connection, recording_id: UUID) -> Call | None:
+def _calls(keyless: bool) -> str:
+    return (
+        _CALLS.replace("k.private_sealed", "NULL::bytea AS private_sealed") if keyless else _CALLS
+    )
+
+
+def call(db: Connection, recording_id: UUID, *, keyless: bool = False) -> Call | None:
     """Return one stored call as it is now; None where there is none, or it was deleted."""
     with db.cursor(row_factory=class_row(Call)) as cursor:
-        return cursor.execute(f"{_CALLS} AND r.id = %(id)s", {"id": recording_id}).fetchone()
+        query = f"{_calls(keyless)} AND r.id = %(id)s"
+        return cursor.execute(query, {"id": recording_id}).fetchone()
 
 
 def total(db: Connection, company_id: int, wanted: Wanted) -> Total:

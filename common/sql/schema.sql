@@ -45,6 +45,14 @@ CREATE TYPE public.damage_kind AS ENUM (
     'untracked'
 );
 
+CREATE TYPE public.export_state AS ENUM (
+    'preparing',
+    'ready',
+    'failed',
+    'cancelled',
+    'expired'
+);
+
 CREATE TYPE public.inspection_kind AS ENUM (
     'sweep',
     'scrub'
@@ -681,6 +689,44 @@ CREATE TABLE public.disk_sample (
 );
 
 COMMENT ON TABLE public.disk_sample IS 'Bytes in use at the end of each day, for the forecast. Owner: the housekeeper.';
+
+CREATE TABLE public.export (
+    id uuid DEFAULT gen_random_uuid() NOT NULL,
+    company_id integer NOT NULL,
+    company text NOT NULL,
+    since timestamp with time zone,
+    until timestamp with time zone,
+    part text,
+    asked_by text NOT NULL,
+    asked_at timestamp with time zone DEFAULT now() NOT NULL,
+    state public.export_state DEFAULT 'preparing'::public.export_state NOT NULL,
+    total bigint NOT NULL,
+    calls bigint DEFAULT 0 NOT NULL,
+    bytes bigint DEFAULT 0 NOT NULL,
+    key_ids text[] DEFAULT '{}'::text[] NOT NULL,
+    left_out jsonb DEFAULT '[]'::jsonb NOT NULL,
+    table_bytes bigint DEFAULT 0 NOT NULL,
+    after_start timestamp with time zone,
+    after_id uuid,
+    ended_at timestamp with time zone,
+    error text,
+    CONSTRAINT export_check CHECK (((after_start IS NULL) = (after_id IS NULL))),
+    CONSTRAINT export_check1 CHECK (((state = 'preparing'::public.export_state) = (ended_at IS NULL)))
+);
+
+COMMENT ON TABLE public.export IS 'An encrypted export that the web UI sends. What is in it lies in the directory named id below the directory of exports, until it is cancelled, fails or expires. Owner: the housekeeper.';
+
+COMMENT ON COLUMN public.export.company IS 'What the company was called, for when it is gone.';
+
+COMMENT ON COLUMN public.export.part IS 'Part of a number or name of one of the parties.';
+
+COMMENT ON COLUMN public.export.calls IS 'Calls that are listed so far; with those left out, of total.';
+
+COMMENT ON COLUMN public.export.table_bytes IS 'Length of calls.csv when the row was written: what is beyond was written by a run that was killed.';
+
+COMMENT ON COLUMN public.export.after_start IS 'The last call that was looked at.';
+
+COMMENT ON COLUMN public.export.ended_at IS 'When it became ready, or ended otherwise.';
 
 CREATE TABLE public.extension_owner (
     company_id integer NOT NULL,
@@ -1497,6 +1543,9 @@ ALTER TABLE ONLY public.disk
 ALTER TABLE ONLY public.disk_sample
     ADD CONSTRAINT disk_sample_pkey PRIMARY KEY (volume, day);
 
+ALTER TABLE ONLY public.export
+    ADD CONSTRAINT export_pkey PRIMARY KEY (id);
+
 ALTER TABLE ONLY public.extension_owner
     ADD CONSTRAINT extension_owner_pkey PRIMARY KEY (company_id, extension, since);
 
@@ -1676,6 +1725,10 @@ CREATE UNIQUE INDEX damage_open ON public.damage USING btree (path) WHERE (ended
 CREATE INDEX damage_recording ON public.damage USING btree (recording_id) WHERE (ended_at IS NULL);
 
 CREATE INDEX dead_letter_open ON public.dead_letter USING btree (id) WHERE (settled_at IS NULL);
+
+CREATE INDEX export_company ON public.export USING btree (company_id, asked_at DESC);
+
+CREATE INDEX export_open ON public.export USING btree (asked_at) WHERE (state = ANY (ARRAY['preparing'::public.export_state, 'ready'::public.export_state]));
 
 CREATE UNIQUE INDEX inspection_running ON public.inspection USING btree (kind) WHERE (finished_at IS NULL);
 
@@ -2228,6 +2281,10 @@ GRANT SELECT,INSERT,DELETE,UPDATE ON TABLE public.disk_sample TO callstash_house
 
 GRANT SELECT ON TABLE public.disk_sample TO callstash_web;
 
+GRANT SELECT,INSERT,UPDATE ON TABLE public.export TO callstash_housekeeper;
+
+GRANT SELECT ON TABLE public.export TO callstash_web;
+
 GRANT SELECT,INSERT,UPDATE ON TABLE public.extension_owner TO callstash_poller;
 
 GRANT SELECT,DELETE ON TABLE public.extension_owner TO callstash_housekeeper;
@@ -2235,6 +2292,8 @@ GRANT SELECT,DELETE ON TABLE public.extension_owner TO callstash_housekeeper;
 GRANT SELECT,UPDATE ON TABLE public.general_settings TO callstash_web;
 
 GRANT SELECT ON TABLE public.general_settings TO callstash_notifier;
+
+GRANT SELECT ON TABLE public.general_settings TO callstash_housekeeper;
 
 GRANT SELECT,INSERT ON TABLE public.inbox TO callstash_poller;
 
@@ -2416,11 +2475,21 @@ GRANT SELECT,INSERT,DELETE,UPDATE ON TABLE public.mail TO callstash_notifier;
 
 GRANT SELECT(id) ON TABLE public.mail TO callstash_web;
 
+GRANT INSERT(id) ON TABLE public.mail TO callstash_housekeeper;
+
 GRANT SELECT(kind) ON TABLE public.mail TO callstash_web;
+
+GRANT INSERT(kind) ON TABLE public.mail TO callstash_housekeeper;
 
 GRANT SELECT(recipient) ON TABLE public.mail TO callstash_web;
 
+GRANT INSERT(recipient) ON TABLE public.mail TO callstash_housekeeper;
+
+GRANT INSERT(sealed) ON TABLE public.mail TO callstash_housekeeper;
+
 GRANT SELECT(created_at) ON TABLE public.mail TO callstash_web;
+
+GRANT INSERT(expires_at) ON TABLE public.mail TO callstash_housekeeper;
 
 GRANT SELECT(attempts) ON TABLE public.mail TO callstash_web;
 

@@ -5,6 +5,7 @@ from dataclasses import dataclass
 from datetime import UTC, datetime, time
 from pathlib import Path
 
+from common import exports
 from common.daemon import Life
 from common.db import Connection
 from common.errors import ConfigError
@@ -15,6 +16,7 @@ from daemons.housekeeper.books import Books, Tidy
 from daemons.housekeeper.damage import Damages
 from daemons.housekeeper.dead_letters import DeadLetters
 from daemons.housekeeper.disks import Disks
+from daemons.housekeeper.exports import Exports
 from daemons.housekeeper.licences import Licences
 from daemons.housekeeper.purge import Purge
 from daemons.housekeeper.queries import licences
@@ -33,6 +35,7 @@ class Settings:
     database: str
     broker: str
     archive: Path
+    exports: Path = exports.DIRECTORY
     database_directory: Path = Path("/var/lib/postgresql")
     backup_directory: Path = Path("/var/lib/callstash/backup")  # where a volume may be mounted
     timezone: str = ""  # IANA name of the zone in which purge_at is; empty: this machine's
@@ -70,6 +73,7 @@ class Housekeeper:
             Sweep(db, damages, now).turn,
             Scrub(db, damages, now, settings.scrub_days).turn,
             damages.turn,
+            Exports(db, store, settings.exports, now, there).turn,
             Upgrades(db, now).turn,
         )  # fmt: skip
 

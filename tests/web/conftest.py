@@ -72,7 +72,10 @@ def licence(db: Connection) -> None:
 def app(dsn: str, archive: Archive, licence: None, db: Connection) -> Iterator[Flask]:
     """The application."""
     signs(db, SIGNING)
-    settings = Settings(dsn, "amqp://127.0.0.1:1", archive.store.root, timezone="Europe/London")
+    settings = Settings(
+        dsn, "amqp://127.0.0.1:1", archive.store.root, archive.store.root.parent / "exports",
+        timezone="Europe/London",
+    )  # fmt: skip
     app = create_app(settings, MASTER, SIGNING)
     yield app
     app.extensions["callstash"].database.close()
@@ -214,9 +217,15 @@ def world(
         " 'company.deleted', 'company:999', %s) RETURNING id",
         [json.dumps(GONE)],
     ).fetchone()
+    export = db.execute(
+        "INSERT INTO export (company_id, company, asked_by, total)"
+        " VALUES (%s, 'Harbour Legal', 'sysadmin', 7) RETURNING id",
+        [company],
+    ).fetchone()
     return World(
         app,
         {
+            "export_id": str(export[0]) if export else "",
             "deed_id": str(deed[0]) if deed else "",
             "token": token,
             "link_id": str(link[0]) if link else "",
