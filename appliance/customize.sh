@@ -9,7 +9,7 @@ sed -i 's/^MODULES=.*/MODULES=most/' "$root/etc/initramfs-tools/initramfs.conf"
 chroot "$root" update-initramfs -u
 chroot "$root" systemctl enable systemd-networkd
 ln -sf /run/systemd/resolve/stub-resolv.conf "$root/etc/resolv.conf"
-sed -i 's/^GRUB_CMDLINE_LINUX=.*/GRUB_CMDLINE_LINUX="console=ttyS0 console=tty0"/' "$root/etc/default/grub"
+sed -i 's/^GRUB_CMDLINE_LINUX=.*/GRUB_CMDLINE_LINUX="console=ttyS0 console=tty0 systemd.show_status=no"/' "$root/etc/default/grub"
 mkdir -p "$root/boot/grub/i386-pc"
 cp "$root"/usr/lib/grub/i386-pc/*.mod "$root"/usr/lib/grub/i386-pc/*.lst "$root/boot/grub/i386-pc"
 # update-grub writes another at the first update of the kernel, when the disk is there to be asked
@@ -17,7 +17,7 @@ cat > "$root/boot/grub/grub.cfg" <<'END'
 set timeout=2
 search --set=root --label callstash-root
 menuentry CallStash {
-    linux /vmlinuz root=LABEL=callstash-root ro quiet console=ttyS0 console=tty0
+    linux /vmlinuz root=LABEL=callstash-root ro quiet console=ttyS0 console=tty0 systemd.show_status=no
     initrd /initrd.img
 }
 END

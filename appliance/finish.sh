@@ -2,7 +2,7 @@
 # may share. callstash-identity and callstash-setup make all of it again at the first boot.
 set -eu
 apt-get install --yes --no-install-recommends "$1"
-systemctl enable callstash-identity.service
+systemctl enable callstash-identity.service callstash-first-steps.service
 rm -f /etc/ssh/ssh_host_* /etc/ssl/private/ssl-cert-snakeoil.key /var/lib/rabbitmq/.erlang.cookie
 rm -rf /var/lib/rabbitmq/mnesia /var/lib/systemd/random-seed /var/lib/dbus/machine-id
 rm -rf /var/cache/apt/archives/*.deb /var/lib/apt/lists/* /var/log/*.log /var/log/apt
