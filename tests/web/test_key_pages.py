@@ -21,7 +21,13 @@ def test_a_call_that_only_its_company_can_open_is_shown_and_not_offered(
     call, _ = archive.stored(company)
     page = sysadmin.get(f"/recordings/{call}").text
     assert 'id="player"' in page and "Download" in page
+    lists = ("/calls", f"/companies/{company}")
+    for address in lists:
+        assert 'class="play"' in sysadmin.get(address).text
     db.execute("UPDATE company_key SET private_sealed = NULL")
+    for address in lists:
+        page = sysadmin.get(address).text
+        assert 'class="play"' not in page and "with the company's key only" in page
     page = sysadmin.get(f"/recordings/{call}").text
     assert "encrypted for a key that only Harbour Legal has" in words(page)
     for offered in ('id="player"', "Download", "Mail a link", "Evidence"):

@@ -1,5 +1,6 @@
 """A recording: the call, its stored file, and who heard it."""
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import datetime
 from uuid import UUID
@@ -48,6 +49,16 @@ def recording(db: Connection, recording_id: UUID, scope: Scope) -> Recording | N
     )
     arguments = {**scope.arguments, "id": recording_id}
     return next(iter(rows(db, Recording, query, arguments)), None)
+
+
+def closed(db: Connection, calls: Sequence[UUID]) -> set[UUID]:
+    """Return those of some calls that only their company can open: its private key is not here."""
+    query = (
+        "SELECT a.recording_id FROM recording_audio a JOIN company_key k"
+        " ON k.company_id = a.company_id AND k.version = a.key_version"
+        " WHERE a.recording_id = ANY(%s) AND k.private_sealed IS NULL"
+    )
+    return {row[0] for row in db.execute(query, [list(calls)])}
 
 
 def audio(db: Connection, recording_id: UUID, scope: Scope) -> Audio | None:

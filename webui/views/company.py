@@ -7,7 +7,7 @@ from flask import Blueprint, abort, render_template
 
 from webui import cursor
 from webui.policy import Policy, requires
-from webui.queries import pbxs, search
+from webui.queries import pbxs, recordings, search
 from webui.scope import Scope
 from webui.settings import connection
 
@@ -29,6 +29,7 @@ def page(company_id: int) -> str:
         "company.html",
         company=company,
         calls=rows[:PAGE],
+        closed=recordings.closed(connection(), [call.id for call in rows]),
         first=before is None,
         older=cursor.write(rows[PAGE - 1], "started_at", "id") if len(rows) > PAGE else None,
     )

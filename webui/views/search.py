@@ -12,7 +12,7 @@ from common import tables
 from webui import auth, cursor, search_words
 from webui.forms import Form
 from webui.policy import Policy, requires
-from webui.queries import companies, search
+from webui.queries import companies, recordings, search
 from webui.queries.search import Call, Key, Wanted
 from webui.scope import Scope
 from webui.settings import connection, shared
@@ -108,6 +108,7 @@ def page() -> tuple[str, int]:
         form=asked.form,
         asked=asked.asked,
         calls=calls,
+        closed=recordings.closed(db, [call.id for call in calls]),
         found=found,
         labels=labels,
         several=len(asked.scope.companies) != 1 and (auth.scope().everything or len(labels) > 1),
