@@ -28,6 +28,7 @@ DIRECTORY = VAR / "demo"
 CALLS, LIVE = 300, 20  # so many calls, and one more every so many seconds
 ARCHIVERS = 2
 PORT = 8080  # of the web UI, where it is free
+METRICS = 9758
 
 
 def main() -> int:
@@ -69,15 +70,15 @@ def _operate(running: ExitStack, fresh: bool, is_check: bool) -> int:
     pbx = running.enter_context(client.start(*arguments))
     vendor = running.enter_context(licence.serving(Vendor(DIRECTORY / "vendor")))
     mails = running.enter_context(mail.serving(mail.Mailbox(DIRECTORY / "mails")))
-    address = f"127.0.0.1:{_web_port()}"
-    ours = _installation(stack, pbx, vendor, address)
+    address, metrics = f"127.0.0.1:{_free(PORT)}", _free(METRICS)
+    ours = _installation(stack, pbx, vendor, address, metrics)
     running.callback(ours.stop)
     web, passwords = _start(ours, address), _passwords(ours)
     watch = Watch(running.enter_context(ours.connect()))
     _activate(ours, vendor.vendor)
     _mail(ours, mails)
     _wait_for(ours, watch, web)
-    _tell(web, passwords, pbx, mails, is_check)
+    _tell(web, passwords, pbx, mails, metrics, is_check)
     if is_check:
         return check(pbx, web, passwords["sysadmin"], watch, DIRECTORY, lambda: _turn(ours, watch))
     while True:
@@ -93,7 +94,7 @@ def _born() -> str:
 
 
 def _installation(
-    stack: Stack, pbx: client.Running, vendor: licence.Server, web: str
+    stack: Stack, pbx: client.Running, vendor: licence.Server, web: str, metrics: int
 ) -> Installation:
     with stack.postgres.connect() as server:
         if not server.execute("SELECT 1 FROM pg_database WHERE datname = 'callstash'").fetchone():
@@ -107,7 +108,8 @@ def _installation(
         f'repair = "{DIRECTORY / "backupd" / "repair"}"\n'
         f'[backupd]\nbackup_directory = "{DIRECTORY / "backup"}"\n'
         f'work = "{DIRECTORY / "backupd"}"\n'
-        f'[notifier]\nweb_url = "http://{web}"\n',
+        f'[notifier]\nweb_url = "http://{web}"\n'
+        f"[metrics]\nport = {metrics}\n",
     )  # fmt: skip
     with ours.connect() as db:  # the simulator has another port in each run
         moved = db.execute("UPDATE pbx SET url = %s RETURNING id", [pbx.url]).fetchone()
@@ -118,7 +120,7 @@ def _installation(
 
 def _start(ours: Installation, address: str) -> str:
     """Start every daemon and the web UI; return the address of the latter."""
-    for name in ("housekeeper", "notifier", "poller", "raidmon", "backupd"):
+    for name in ("housekeeper", "notifier", "poller", "raidmon", "backupd", "metrics"):
         ours.start(name)
     for number in range(ARCHIVERS):
         ours.start(f"archiver@{number + 1}")
@@ -148,12 +150,13 @@ def _mail(ours: Installation, port: int) -> None:
         )
 
 
-def _web_port() -> int:
+def _free(port: int) -> int:
+    """Return this port, or another one where it is taken."""
     with socket.socket() as probe:
         probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
         with suppress(OSError):
-            probe.bind(("127.0.0.1", PORT))
-            return PORT
+            probe.bind(("127.0.0.1", port))
+            return port
     return process.free_port()
 
 
@@ -185,8 +188,9 @@ def _wait_for(ours: Installation, watch: Watch, web: str) -> None:
 
 
 def _tell(
-    web: str, passwords: dict[str, str], pbx: client.Running, mails: int, is_check: bool
-) -> None:
+    web: str, passwords: dict[str, str], pbx: client.Running, mails: int, metrics: int,
+    is_check: bool,
+) -> None:  # fmt: skip
     more = "" if is_check else f", one more every {LIVE} s; 'Poll now' fetches them"
     print(f"\n  web UI  {web}")
     for name, password in passwords.items():
@@ -195,6 +199,7 @@ def _tell(
         hears = f"hears all calls of {user.companies[0]}" if user.companies else "hears their own"
         print(f"          PBX: Demo    user name: {user.login:8}   password: {user.password:19}"
               f"   {hears}")  # fmt: skip
+    print(f"  metrics http://127.0.0.1:{metrics}/metrics")
     print(f"  PBX     {pbx.url}, simulated, offers {CALLS} calls{more}")
     here = DIRECTORY.relative_to(Path.cwd())
     print(f"  mail    what is sent ends up in {here}/mails (127.0.0.1, port {mails})")

@@ -5,8 +5,10 @@ What a person does in a browser is done over HTTP; what comes is compared with w
 
 import hashlib
 import http.client
+import io
 import re
 import time
+import zipfile
 from collections.abc import Callable
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -110,6 +112,7 @@ def check(
     stored = {(company, file): id for company, file, id in db.execute(STORED)}
     _play(tally, browser, offered, stored)
     _user(tally, web, offered, stored)
+    _export(tally, browser, db, turn)
     _repair(tally, browser, db, directory, turn)
     watch.line(f"{tally.passed} passed, {tally.failed} failed")
     return 1 if tally.failed else 0
@@ -194,6 +197,34 @@ def _user(
     others = min(str(call) for call in stored.values() if str(call) not in own)
     refused = browser.ask("GET", f"/recordings/{others}/audio").status
     tally.expect(refused == 404, "a call of somebody else does not exist for her", refused)
+
+
+def _export(
+    tally: Tally, browser: Browser, db: psycopg.Connection[Any], turn: Callable[[], None]
+) -> None:
+    """Have all calls of a company prepared, and fetch them in two parts."""
+    company = (db.execute("SELECT min(company_id) FROM recording_audio").fetchone() or (0,))[0]
+    page = f"/companies/{company}/exports"
+    asked = browser.send(page, page).status
+    tally.expect(asked == 303, "an export of a company is asked for", asked)
+    query = "SELECT id, state::text, calls FROM export WHERE company_id = %s"
+    row, until = None, time.monotonic() + PATIENCE
+    while (row is None or row[1] == "preparing") and time.monotonic() < until:
+        turn()
+        row = db.execute(f"{query} ORDER BY asked_at DESC LIMIT 1", [company]).fetchone()
+    path = f"{page}/{row[0] if row else ''}/archive.zip"
+    first = browser.ask("GET", path, Range="bytes=0-999999")
+    tag = first.headers.get("ETag", "")
+    rest = browser.ask("GET", path, **{"Range": "bytes=1000000-", "If-Range": tag})
+    try:
+        with zipfile.ZipFile(io.BytesIO(first.body + rest.body)) as archive:
+            bad = archive.testzip()
+            found = sum(name.startswith("recordings/") for name in archive.namelist())
+    except zipfile.BadZipFile as error:
+        found, bad = 0, str(error)
+    known = row[2] if row else -1
+    what = f"its {known} calls are fetched in two parts as one whole archive"
+    tally.expect(bad is None and found == known, what, f"{found} calls, {bad}")
 
 
 def _repair(
