@@ -22,8 +22,9 @@ import psycopg
 
 from common import db as database
 from common.store import Store
-from daemons.backupd import check, queries
+from daemons.backupd import check
 from daemons.backupd.pace import Pace
+from daemons.backupd.queries import runs
 from daemons.backupd.run import Backup
 from daemons.backupd.target import Target, reached
 from devtools.setup import VAR
@@ -120,7 +121,7 @@ class Ours:
             database.connect(archive.dsn, "backupd") as db,
             reached(Target(str(self.place)), None) as at,
         ):
-            self._target = check.tried(at, queries.box(db))
+            self._target = check.tried(at, runs.box(db))
 
     def run(self) -> float:
         """Return the seconds that one backup takes."""
@@ -134,7 +135,7 @@ class Ours:
                 db, made.dsn, made.store, at, self._target, made.directory / "work",
                 lambda: datetime.now(UTC), made.pg_dump, Pace(UTC),
             )  # fmt: skip
-            for _ in work.steps(queries.box(db)):
+            for _ in work.steps(runs.box(db)):
                 if work.children.running is not None:
                     time.sleep(TICK)
         return time.perf_counter() - begun

@@ -18,9 +18,10 @@ from common.errors import CallStashError, ConfigError
 from common.messages import BackupdAnswer
 from common.store import Store
 from common.zone import latest, zone
-from daemons.backupd import check, queries
+from daemons.backupd import check
 from daemons.backupd.drill import Drill
 from daemons.backupd.pace import Pace
+from daemons.backupd.queries import daily, progress, recordings, runs
 from daemons.backupd.repair import Repair
 from daemons.backupd.run import Backup
 from daemons.backupd.target import BackupFailed, Target, host_key, reached
@@ -85,12 +86,12 @@ class Backupd:
         self._ssh_key = keys.credential_file("backup_ssh")
         self._at = _time(settings.backup_at)
         self._zone = zone(settings.timezone)
-        self._box = queries.box(db)
+        self._box = runs.box(db)
         self._running: Job | None = None
         settings.work.mkdir(parents=True, exist_ok=True)
-        last = queries.last(db)
+        last = runs.last(db)
         if last and last.state == "running":  # we were killed
-            queries.end(db, last.id, "failed", now(), error=INTERRUPTED)
+            runs.end(db, last.id, "failed", now(), error=INTERRUPTED)
         is_cut = last is not None and (last.state == "running" or last.error == INTERRUPTED)
         self._again = last.asked_by if last and is_cut else ""  # what is left is done now
 
@@ -131,22 +132,22 @@ class Backupd:
             self._go_on(life)
             return self._running is not None and self._running.is_busy
         if self._saved() is None:
-            queries.forget_changes(self._db)
+            daily.forget_changes(self._db)
         life.doing("waiting for the next backup")
         return False
 
-    def _saved(self) -> queries.Saved | None:
-        return queries.target(self._db)
+    def _saved(self) -> runs.Saved | None:
+        return runs.target(self._db)
 
     def _due(self) -> str:
         saved = self._saved()
         if saved is None:
             return ""
-        last = queries.last_start(self._db, saved.target)
+        last = runs.last_start(self._db, saved.target)
         due = latest(self._now(), self._at, self._zone)
         if last is None or last < due:
             return "backupd"
-        count, ended = queries.failures(self._db, saved.target, due)
+        count, ended = runs.failures(self._db, saved.target, due)
         if ended is None or count > len(PAUSES):
             return ""  # the next night's
         return "backupd" if self._now() - ended >= PAUSES[count - 1] else ""
@@ -155,7 +156,7 @@ class Backupd:
         saved = self._saved()
         if saved is None:
             return
-        run = queries.begin(self._db, by, saved.target, self._now())
+        run = runs.begin(self._db, by, saved.target, self._now())
         log.info("a backup begins", extra={"run": run})
         opened = ExitStack()
         try:
@@ -164,7 +165,7 @@ class Backupd:
                 check.require_mount(self._settings.backup_directory)
         except CallStashError as error:
             opened.close()
-            queries.end(self._db, run, "failed", self._now(), error=str(error))
+            runs.end(self._db, run, "failed", self._now(), error=str(error))
             log.error("the backup failed: %s", error)
             return
         made = Backup(
@@ -173,7 +174,7 @@ class Backupd:
         )  # fmt: skip
         self._running = Job(run, self._now(), made, made.steps(self._box), opened)
 
-    def _pace(self, saved: queries.Saved) -> Pace:
+    def _pace(self, saved: runs.Saved) -> Pace:
         window = (saved.quiet_from, saved.quiet_until)
         quiet = None if window[0] is None or window[1] is None else (window[0], window[1])
         return Pace(self._zone, saved.rate_kb, quiet)
@@ -181,9 +182,9 @@ class Backupd:
     def _is_unproven(self) -> bool:
         """Is it time for a restore drill? A week after the last one, once there is a backup."""
         saved = self._saved()
-        if saved is None or not queries.has_catalogue(self._db, saved.target):
+        if saved is None or not runs.has_catalogue(self._db, saved.target):
             return False
-        last = queries.last_drill(self._db, saved.target)
+        last = runs.last_drill(self._db, saved.target)
         return last is None or self._now() - last >= WEEKLY
 
     def _begin_drill(self) -> None:
@@ -198,13 +199,13 @@ class Backupd:
                 check.require_mount(self._settings.backup_directory)
         except CallStashError as error:
             opened.close()
-            queries.drilled(self._db, saved.target, started, self._now(), "", 0, 0, str(error))
+            runs.drilled(self._db, saved.target, started, self._now(), "", 0, 0, str(error))
             return
         made = Drill(at, saved.target, self._settings.work, self._programs, self._prefix)
         opened.callback(made.close)
         self._running = Job(None, started, made, made.steps(self._box), opened)
 
-    def _target(self, saved: queries.Saved) -> Target:
+    def _target(self, saved: runs.Saved) -> Target:
         if saved.kind == "volume":
             return Target(str(self._settings.backup_directory))
         password = None
@@ -217,10 +218,10 @@ class Backupd:
         saved, now = self._saved(), self._now()
         if saved is None:
             return
-        files = queries.damaged(self._db, now - DAILY, REPAIRED)
+        files = recordings.damaged(self._db, now - DAILY, REPAIRED)
         if not files:
             return
-        queries.sought(self._db, [one.damage for one in files], now)
+        recordings.sought(self._db, [one.damage for one in files], now)
         opened = ExitStack()
         try:
             at = opened.enter_context(reached(self._target(saved), self._ssh_key))
@@ -246,7 +247,7 @@ class Backupd:
         words = f"backup: {work.phase}"
         life.doing(f"{words}, {work.done:,} of {work.total:,}" if work.total else words)
         if job.run is not None and (
-            by := queries.advance(self._db, job.run, work.phase, work.done, work.total)
+            by := runs.advance(self._db, job.run, work.phase, work.done, work.total)
         ):
             self._stop("cancelled", f"{by} cancelled it.")
 
@@ -264,17 +265,17 @@ class Backupd:
         if isinstance(job.work, Drill):
             drill = job.work
             if error != INTERRUPTED:
-                queries.drilled(
+                runs.drilled(
                     self._db, drill.target, job.started, self._now(), drill.catalogue,
                     drill.recordings, drill.sampled, error,
                 )  # fmt: skip
                 if error:  # the next backup mends what it can
-                    queries.compare_again(self._db, drill.target)
+                    progress.compare_again(self._db, drill.target)
             write("the restore drill is %s: %s", state, error or f"{drill.recordings:,} recordings")
             return
         assert job.run is not None
         job.work.forget()
-        queries.end(
+        runs.end(
             self._db, job.run, state, self._now(), error=error, statistics=job.work.statistics,
             catalogue=job.work.catalogue if state == "finished" else None,
         )  # fmt: skip
@@ -289,17 +290,17 @@ class Backupd:
         """Try a target that is about to be saved; return its identity."""
         wanted = command.arguments
         sealed = bytes.fromhex(wanted["password_sealed"]) if wanted["password_sealed"] else None
-        saved = queries.Saved(
+        saved = runs.Saved(
             wanted["kind"], wanted["host"], int(wanted["port"]), wanted["path"],
             wanted["username"], sealed, wanted["host_key"], UUID(int=0),
         )  # fmt: skip
         known = self._saved()
         if sealed is None and wanted["uses_password"] and known is not None:
-            saved = queries.Saved(**{**vars(saved), "password_sealed": known.password_sealed})
+            saved = runs.Saved(**{**vars(saved), "password_sealed": known.password_sealed})
         if saved.kind == "volume":
             directory = self._settings.backup_directory
             check.require_mount(directory)
-            free, needed = shutil.disk_usage(directory).free, queries.stored_bytes(self._db)
+            free, needed = shutil.disk_usage(directory).free, runs.stored_bytes(self._db)
             if known is None and free < needed:
                 raise BackupFailed(
                     f"The volume is too small: the archive has {needed / 1e9:,.1f} GB, and"

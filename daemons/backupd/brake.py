@@ -11,8 +11,8 @@ from uuid import UUID
 
 from common.db import Connection
 from common.store import Store
-from daemons.backupd import queries
-from daemons.backupd.queries import File
+from daemons.backupd.queries import brakes, progress, recordings
+from daemons.backupd.queries.recordings import File
 from daemons.backupd.target import BackupFailed
 
 SHARE = 0.02
@@ -38,33 +38,33 @@ class Brake:
                 "Where the archive should be is that of another CallStash: nothing was backed up."
                 " Look whether the right volume is mounted."
             )
-        gone = queries.lost(self.db, self.target, listed)
+        gone = brakes.lost(self.db, self.target, listed)
         yield from self._look()
-        held = queries.brake(self.db)
+        held = brakes.brake(self.db)
         rows, files = (held.lost_rows, held.lost_files) if held and held.is_confirmed else (0, 0)
-        stored = max(listed, queries.count(self.db))
+        stored = max(listed, recordings.count(self.db))
         limit = SHARE * stored
         if gone - rows > limit or self.missing - files > limit:
-            queries.braked(self.db, self.now(), stored, gone, self.missing)
+            brakes.braked(self.db, self.now(), stored, gone, self.missing)
             raise BackupFailed(
                 f"Of {stored:,} recordings, {gone:,} are gone from the database and the files of"
                 f" {self.missing:,} are missing, though nobody had them deleted. Nothing is copied"
                 " or deleted until that is confirmed on the backup page."
             )
         if held and not held.is_confirmed:
-            queries.release(self.db)
+            brakes.release(self.db)
 
     def passed(self, seen: str, taken: datetime) -> None:
         """Note what the catalogue saw: rows that were lost before are lost no more."""
-        queries.saw(self.db, self.target, seen, taken)
+        progress.saw(self.db, self.target, seen, taken)
         if self.missing:
-            queries.forgive_rows(self.db)
+            brakes.forgive_rows(self.db)
         else:
-            queries.release(self.db)
+            brakes.release(self.db)
 
     def _look(self) -> Iterator[None]:
         """Count the files that are missing, all of them only where there is reason to."""
-        some = queries.sample(self.db, queries.horizon(self.db), SAMPLE)
+        some = recordings.sample(self.db, progress.horizon(self.db), SAMPLE)
         self.missing = len(self._missing(some))
         yield
         if self.missing <= len(some) * SHARE / 2:
@@ -73,15 +73,15 @@ class Brake:
         missing: list[File] = []
         with self.reader.transaction():
             batch: list[File] = []
-            for one in queries.files(self.reader, "0"):
+            for one in recordings.files(self.reader, "0"):
                 batch.append(one)
-                if len(batch) == queries.FETCHED:
+                if len(batch) == recordings.FETCHED:
                     missing += self._missing(batch)
                     batch.clear()
                     yield
             missing += self._missing(batch)
         kept = {
-            (one.id, one.generation) for one in queries.stored(self.db, [m.id for m in missing])
+            (one.id, one.generation) for one in recordings.stored(self.db, [m.id for m in missing])
         }
         self.missing = sum((one.id, one.generation) in kept for one in missing)
 

@@ -16,8 +16,9 @@ from uuid import UUID
 
 from common.db import Connection
 from common.store import Store
-from daemons.backupd import queries, sample
+from daemons.backupd import sample
 from daemons.backupd.child import Work
+from daemons.backupd.queries import recordings
 from daemons.backupd.target import BackupFailed, Reached, words
 
 PARTS = 13  # with one comparison a week, every copy is read once in a quarter
@@ -41,12 +42,12 @@ class Comparison:
         """Compare every copy, and the contents of one part; None: of all. Raises BackupFailed."""
         shallow, deep = self.work / "shallow", self.work / "deep"
         with shallow.open("wb") as every, deep.open("wb") as some, self.db.transaction():
-            for number, one in enumerate(queries.files(self.db, "0")):
+            for number, one in enumerate(recordings.files(self.db, "0")):
                 name = Store.name(one.company_id, one.started_at, one.id, one.generation)
                 is_read = part is None or one.id.int % PARTS == part % PARTS
                 file = some if is_read else every
                 file.write(os.fsencode(name) + b"\0")
-                if number % queries.FETCHED == 0:
+                if number % recordings.FETCHED == 0:
                     yield
         for names, how in ((shallow, "--size-only"), (deep, "--checksum")):
             if names.stat().st_size:
@@ -73,7 +74,7 @@ class Comparison:
         for start in range(0, len(names), BATCH):
             wanted = set(names[start : start + BATCH])
             ids = [UUID(Path(name).name[:36]) for name in wanted]
-            files = sample.hashes(queries.stored(self.db, ids))
+            files = sample.hashes(recordings.stored(self.db, ids))
             right = {}
             for name, expected in files.items():
                 if name in wanted and self._is_right(name, expected):
@@ -97,7 +98,7 @@ class Comparison:
             lost = yield from sample.read_back(
                 self.at, self.children, "recordings", wrong_here
             )  # else the copy is what saves it
-            self.hopeless += len(bad) + queries.unexplained(
+            self.hopeless += len(bad) + recordings.unexplained(
                 self.db, [UUID(Path(name).name[:36]) for name in lost]
             )
 

@@ -18,9 +18,10 @@ from uuid import UUID
 import psycopg
 
 from common import rowfile
-from daemons.backupd import check, queries, sample
+from daemons.backupd import check, sample
 from daemons.backupd.catalogue import COUNTS
 from daemons.backupd.child import Child, Work
+from daemons.backupd.queries import recordings
 from daemons.backupd.target import BackupFailed, Reached, words
 
 SAMPLE = 50
@@ -162,7 +163,7 @@ class Drill:
 
     def _compare(self) -> Iterator[None]:
         with self._connect("drill") as connection:
-            found = queries.counts(connection)
+            found = recordings.counts(connection)
             listed = json.loads((self.place / "catalogue" / COUNTS).read_text())
             if found != listed:
                 raise BackupFailed(
@@ -170,7 +171,7 @@ class Drill:
                     f" {listed['recordings']:,}."
                 )
             connection.execute("ANALYZE recording_audio")
-            files = queries.sample(connection, str((1 << 64) - 1), SAMPLE)
+            files = recordings.sample(connection, str((1 << 64) - 1), SAMPLE)
         self.recordings, self.sampled = found["recordings"], len(files)
         bad = yield from sample.read_back(
             self.at, self.children, "recordings", sample.hashes(files)

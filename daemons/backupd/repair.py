@@ -14,7 +14,7 @@ from uuid import UUID
 from common.store import Store
 from daemons.backupd import check
 from daemons.backupd.child import Work
-from daemons.backupd.queries import Damaged
+from daemons.backupd.queries.recordings import Damaged
 from daemons.backupd.sample import PARTIAL
 from daemons.backupd.target import BackupFailed, Reached, words
 

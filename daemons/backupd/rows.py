@@ -11,8 +11,8 @@ from typing import BinaryIO
 
 from common.db import Connection
 from common.rowfile import END, TABLES, RowFile
-from daemons.backupd import queries
-from daemons.backupd.queries import Day
+from daemons.backupd.queries import daily
+from daemons.backupd.queries.daily import Day
 
 LEVEL = 3  # most of it is keys and hashes, which nothing packs
 PIECE = 64 << 20  # bytes between two steps
@@ -38,7 +38,7 @@ def write(reader: Connection, day: date, place: Path) -> Generator[None, None, D
 
     `reader` is in a transaction that sees one snapshot.
     """
-    recordings, calls, size = queries.day(reader, day)
+    recordings, calls, size = daily.day(reader, day)
     if not recordings:
         return None
     content, written = hashlib.sha256(), 0
@@ -61,9 +61,9 @@ def write(reader: Connection, day: date, place: Path) -> Generator[None, None, D
 
 def _content(reader: Connection, day: date) -> Iterator[bytes]:
     for table in TABLES:
-        columns = ", ".join(queries.columns(reader, table))
+        columns = ", ".join(daily.columns(reader, table))
         yield f"COPY public.{table} ({columns}) FROM stdin;\n".encode()
-        yield from queries.rows_of(reader, table, columns, day)
+        yield from daily.rows_of(reader, table, columns, day)
         yield END
 
 

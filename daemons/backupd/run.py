@@ -21,13 +21,14 @@ from common import db as database
 from common import rowfile
 from common.db import Connection
 from common.store import Store
-from daemons.backupd import check, child, queries, rows, sample
+from daemons.backupd import check, child, rows, sample
 from daemons.backupd.brake import Brake
 from daemons.backupd.catalogue import COUNTS, FORMAT, describe, kept, mark
 from daemons.backupd.child import Work
 from daemons.backupd.compare import Comparison
 from daemons.backupd.pace import Pace
-from daemons.backupd.queries import Day
+from daemons.backupd.queries import daily, progress, recordings
+from daemons.backupd.queries.daily import Day
 from daemons.backupd.target import BackupFailed, Reached, words
 
 log = logging.getLogger(__name__)
@@ -72,8 +73,8 @@ class Backup:
         if check.identity(self.at, box) != self.target:
             raise BackupFailed("That is not the target that was saved: save it anew.")
         yield
-        known = queries.days(self.db, self.target)
-        compared = queries.compared_at(self.db, self.target)
+        known = daily.days(self.db, self.target)
+        compared = progress.compared_at(self.db, self.target)
         is_whole = not known or compared is None or self.now() - compared >= WEEKLY
         with database.connect(self.database, "backupd", idle_seconds=SNAPSHOT_SECONDS) as reader:
             brake = Brake(self.db, reader, self.store, self.target, self.now)
@@ -92,17 +93,17 @@ class Backup:
         its days, and whether all of them were read.
         """
         self.phase = "copying recordings"
-        since = queries.copied_upto(self.db, self.target)
+        since = progress.copied_upto(self.db, self.target)
         with reader.transaction():
-            horizon = queries.horizon(reader)
+            horizon = progress.horizon(reader)
             yield from self._list(reader, since)
         yield from self._fill() if not known else self._copy()
         yield from self._account_for()
-        queries.copied(self.db, self.target, horizon)
+        progress.copied(self.db, self.target, horizon)
         with reader.transaction():
             reader.execute("SET TRANSACTION ISOLATION LEVEL REPEATABLE READ READ ONLY")
-            snapshot, seen = queries.snapshot(reader), queries.seen(reader)
-            upto, taken = queries.horizon(reader), self.now()
+            snapshot, seen = progress.snapshot(reader), progress.seen(reader)
+            upto, taken = progress.horizon(reader), self.now()
             yield from self._list(reader, horizon)
             yield from self._copy()
             yield from self._account_for()
@@ -111,7 +112,7 @@ class Backup:
             yield from self._dump(snapshot)
         yield from self._place(days)
         is_whole = is_whole or has_drifted
-        queries.finished(self.db, self.target, upto, days, self.now() if is_whole else None)
+        progress.finished(self.db, self.target, upto, days, self.now() if is_whole else None)
         brake.passed(seen, taken)
         return upto, days, is_whole
 
@@ -125,14 +126,14 @@ class Backup:
         """
         shutil.rmtree(self.rows, ignore_errors=True)
         self.rows.mkdir(mode=0o700)
-        changed = queries.changed_days(reader)
+        changed = daily.changed_days(reader)
         days, drifted = dict(known), False
         if not is_whole:
             yield from self._write(reader, changed, days)
-            drifted = sum(one.recordings for one in days.values()) != queries.count(reader)
+            drifted = sum(one.recordings for one in days.values()) != recordings.count(reader)
         if is_whole or drifted:
             days = {}
-            yield from self._write(reader, queries.all_days(reader), days)
+            yield from self._write(reader, daily.all_days(reader), days)
             drifted = any(
                 day not in changed
                 and getattr(days.get(day), "content", None)
@@ -143,7 +144,7 @@ class Backup:
             log.error("rows of recordings changed that no backup knew of: all are copied anew")
             self.statistics["drifted"] += 1
         listed = [days[day] for day in sorted(days)]
-        if sum(one.recordings for one in listed) != queries.count(reader):
+        if sum(one.recordings for one in listed) != recordings.count(reader):
             raise BackupFailed("The rows that were read are not those that were counted.")
         return listed, drifted
 
@@ -166,7 +167,7 @@ class Backup:
         """
         self.phase = "reading recordings back"
         work = Comparison(reader, self.store, self.at, self.children, self.work)
-        files = sample.hashes(queries.sample(self.db, upto, SAMPLE))
+        files = sample.hashes(recordings.sample(self.db, upto, SAMPLE))
         bad = yield from sample.read_back(self.at, self.children, "recordings", files)
         yield from work.mend(bad)
         chosen = {
@@ -180,7 +181,7 @@ class Backup:
             yield from work.whole(None if bad or is_suspect else part)
         self.statistics["mended"] += work.mended
         if damaged:
-            queries.compare_again(self.db, self.target)
+            progress.compare_again(self.db, self.target)
             raise BackupFailed(
                 f"{len(damaged)} of {len(chosen)} files with rows of recordings that were read back"
                 " from the target are not as they were stored. The next backup writes all anew."
@@ -217,9 +218,9 @@ class Backup:
 
     def _delete(self) -> Iterator[None]:
         """Delete what was deleted here longer ago than the grace."""
-        while paths := queries.deleted(self.db, self.now() - GRACE, BATCH):
+        while paths := recordings.deleted(self.db, self.now() - GRACE, BATCH):
             yield from self._remove(paths, "recordings")
-            queries.forget_deleted(self.db, paths)
+            recordings.forget_deleted(self.db, paths)
 
     def _remove(self, paths: list[str], place: str) -> Iterator[None]:
         names, empty = self.work / "deleted", self.at.directory / "nothing"
@@ -235,11 +236,11 @@ class Backup:
         """Write the names of new files."""
         self.done = self.total = 0
         with (self.work / "files").open("wb") as names:
-            for one in queries.files(db, since):
+            for one in recordings.files(db, since):
                 name = self.store.name(one.company_id, one.started_at, one.id, one.generation)
                 names.write(os.fsencode(name) + b"\0")
                 self.total += 1
-                if self.total % queries.FETCHED == 0:
+                if self.total % recordings.FETCHED == 0:
                     yield
 
     def _fill(self) -> Iterator[None]:
@@ -284,7 +285,7 @@ class Backup:
                     if not (self.store.root / name).is_file():
                         lost.append(UUID(Path(name).name[:36]))
                 yield
-        if lost and (count := queries.unexplained(self.db, lost)):
+        if lost and (count := recordings.unexplained(self.db, lost)):
             raise BackupFailed(
                 f"The files of {count:,} recordings are missing on this machine, and the target"
                 " does not have them. Have the files compared on the housekeeping page: what the"

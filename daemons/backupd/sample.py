@@ -7,7 +7,7 @@ from collections.abc import Generator, Iterable, Mapping
 
 from common.store import Store
 from daemons.backupd.child import Work
-from daemons.backupd.queries import Sampled
+from daemons.backupd.queries.recordings import Sampled
 from daemons.backupd.target import BackupFailed, Reached, words
 
 PARTIAL = 23  # rsync's status where some files could not be copied

@@ -27,12 +27,13 @@ from common import db as database
 from common.store import Store
 from daemons.backupd import brake as brakes
 from daemons.backupd import catalogue as catalogues
-from daemons.backupd import compare, queries
+from daemons.backupd import compare
 from daemons.backupd import run as runs
 from daemons.backupd import target as targets
 from daemons.backupd.backupd import Backupd, Settings
 from daemons.backupd.child import progress, statistics
 from daemons.backupd.pace import Pace
+from daemons.backupd.queries.progress import compare_again
 from daemons.backupd.target import BackupFailed, Target, host_key, reached
 from daemons.housekeeper.damage import Damages
 from daemons.housekeeper.queries import inspections, licences
@@ -663,7 +664,7 @@ def test_rows_that_changed_unseen_are_noticed(saved: House, server: Server) -> N
     assert "drifted" not in saved.rig.value(
         "SELECT statistics FROM backup_run ORDER BY id DESC LIMIT 1"
     )
-    queries.compare_again(db, saved.rig.value("SELECT target FROM backup_target"))
+    compare_again(db, saved.rig.value("SELECT target FROM backup_target"))
     assert saved.run() == ("finished", None)
     assert (
         saved.rig.value("SELECT statistics FROM backup_run ORDER BY id DESC LIMIT 1")["drifted"]

@@ -1,0 +1,1 @@
+"""SQL of backupd, a module for each subject."""
