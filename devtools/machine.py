@@ -17,6 +17,12 @@ from pathlib import Path
 from devtools import process
 
 READY = 600.0  # seconds, on a machine that is busy
+HARDWARE = [
+    "qemu-system-x86_64", "-M", "pc", "-accel", "tcg,thread=multi", "-cpu", "max,la57=off",
+    "-smp", "2", "-m", "2048", "-display", "none", "-nodefaults", "-no-reboot",
+    "-append", "root=/dev/vda rw console=ttyS0 net.ifnames=0 mitigations=off nokaslr",
+    "-device", "virtio-net-pci,netdev=net",
+]  # fmt: skip
 
 
 class MachineFailed(Exception):
@@ -142,19 +148,14 @@ class Machine:
         With a snapshot it goes on from there, if it has the disks that it had. Raises
         MachineFailed.
         """
-        clock = datetime.now(UTC) + later
         with socket.create_server(("127.0.0.1", 0)) as free:
             self._port = free.getsockname()[1]
         command = [
-            "qemu-system-x86_64", "-M", "pc", "-accel", "tcg,thread=multi", "-cpu", "max,la57=off",
-            "-smp", "2", "-m", "2048", "-display", "none", "-nodefaults", "-no-reboot",
-            "-rtc", f"base={clock:%Y-%m-%dT%H:%M:%S}",
+            *HARDWARE, "-rtc", f"base={datetime.now(UTC) + later:%Y-%m-%dT%H:%M:%S}",
             "-kernel", str(self.directory / "vmlinuz"),
             "-initrd", str(self.directory / "initrd.img"),
-            "-append", "root=/dev/vda rw console=ttyS0 net.ifnames=0 mitigations=off nokaslr",
             "-serial", f"file:{self._log}", "-monitor", f"unix:{self._monitor},server,nowait",
             "-netdev", f"user,id=net,hostfwd=tcp:127.0.0.1:{self._port}-:22",
-            "-device", "virtio-net-pci,netdev=net",
         ]  # fmt: skip
         for name, path in self.disks.items():
             command += ["-drive", f"{_drive(name, path)}", "-device", _device(name)]
@@ -164,10 +165,15 @@ class Machine:
             command, log=self.directory / "qemu.log", pid_file=self.directory / "qemu.pid"
         )
         deadline = time.monotonic() + READY
-        while self.run("date", "--utc", f"--set={clock:%F %T}", check=False).returncode:
+        while not self._can_log_in(later):
             if self._process.poll() is not None or time.monotonic() > deadline:
                 raise MachineFailed(f"the machine didn't start: {self._said()}")
             time.sleep(1)
+
+    def _can_log_in(self, later: timedelta) -> bool:
+        """Log in, if one can, and set the clock, which a snapshot stops."""
+        now = f"--set={datetime.now(UTC) + later:%F %T}"
+        return not self.run("date", "--utc", now, check=False).returncode
 
     @property
     def _monitor(self) -> Path:
@@ -199,7 +205,7 @@ class Machine:
         options = {
             "IdentityFile": self.directory / "key", "HostKeyAlias": "callstash",
             "UserKnownHostsFile": self.directory / "known_hosts", "BatchMode": "yes",
-            "ConnectTimeout": 10, "LogLevel": "ERROR", "ControlMaster": "auto",
+            "ConnectTimeout": 20, "LogLevel": "ERROR", "ControlMaster": "auto",
             "ControlPersist": "yes", "ControlPath": self.directory / f"ssh-{self._port}",
         }  # fmt: skip
         return [f"-p{self._port}", *(f"-o{name}={value}" for name, value in options.items())]

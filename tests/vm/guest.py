@@ -84,11 +84,15 @@ class Guest:
         for simulator in self._simulators:
             simulator.wait()
 
-    def add_pbx(self) -> None:
-        """Start a simulated PBX with a dozen calls, add it and pin its certificate."""
+    def add_pbx(self, *companies: str) -> None:
+        """Start a simulated PBX with a dozen calls, of these companies or of all that it has; add
+        it and pin its certificate.
+        """
         url = self.simulate("pbx", "simulators.pbx", "--state", str(STATE), "--scenario", "small",
                             "--tls")  # fmt: skip
         self._control = self._said("pbx", "CONTROL")
+        if companies:
+            self.pbx("companies", managed=companies)
         self.sh(f"callstash add-pbx {url} --name Office --period 30 --pin", stdin=f"{KEY}\n")
 
     def pbx(self, do: str, **arguments: Any) -> dict[str, Any]:
@@ -115,7 +119,7 @@ class Guest:
         return int(self.sql(query)[0])
 
     def books(self) -> dict[str, list[str]]:
-        """Return what should be the same thrice: what the PBX offers, the rows, the files."""
+        """Return how these differ: what the PBX offers, the rows, the files and their contents."""
         offered = [f"{call['company']}|{call['file']}" for call in self.pbx("offered")["calls"]]
         rows = self.sql(
             "SELECT c.name, r.remote_id FROM recording r JOIN company c ON c.id = r.company_id"
@@ -124,19 +128,33 @@ class Guest:
         archive = "/var/lib/callstash/archive"
         files = self.sh(f"cd {archive}; find -name '*.csrec' -printf '%f\\n'").splitlines()
         names = self.sql("SELECT id || '.csrec' FROM recording WHERE state = 'stored'")
+        hashes = self.sql(
+            "SELECT encode(a.file_sha256, 'hex') || '  ' || r.id || '.csrec' FROM recording r"
+            " JOIN recording_audio a ON a.recording_id = r.id WHERE r.state = 'stored'"
+        )
+        hashed = "find -name '*.csrec' -execdir sha256sum {} +"
+        found = self.sh(f"cd {archive}; {hashed}").replace("  ./", "  ").splitlines()
         left = self.sh(f"find {archive}/.incoming -type f ! -name lock").splitlines()
         return {
             "not stored": sorted(set(offered) - set(rows)),
             "stored twice": sorted({row for row in rows if rows.count(row) > 1}),
             "without a file": sorted(set(names) - set(files)),
             "without a row": sorted(set(files) - set(names)),
+            "altered": sorted(set(hashes) - set(found)),
             "left over": left,
         }
 
 
 BALANCED: dict[str, list[str]] = {
     name: []
-    for name in ("not stored", "stored twice", "without a file", "without a row", "left over")
+    for name in (
+        "not stored",
+        "stored twice",
+        "without a file",
+        "without a row",
+        "altered",
+        "left over",
+    )
 }
 
 
