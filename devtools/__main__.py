@@ -11,7 +11,7 @@ from devtools import setup
 
 ROOT = setup.ROOT
 CODE = ["common", "daemons", "devtools", "simulators", "tests", "tools", "webui", "bench"]
-LONGEST = ["service", "web", "vm", "drill", "unit"]  # directories of tests
+LONGEST = ["vm", "service", "web", "drill", "unit"]  # directories of tests
 ON_NEWEST = ["service", "unit"]
 
 
@@ -84,6 +84,12 @@ def bench(arguments: list[str]) -> int:
     return _become(setup.prepare("run", "test", "bench"), f"bench.{arguments[0]}", *arguments[1:])
 
 
+def vm(arguments: list[str]) -> int:
+    """[pytest arguments]    the installed package, in a container and on a PC with a disk array"""
+    python = setup.prepare("run", "test", "package", "vm")
+    return _become(python, "pytest", "--durations=10", *(arguments or ["tests/vm"]))
+
+
 def schema(_arguments: list[str]) -> int:
     """write common/sql/schema.sql, the sum of the migrations"""
     return _become(setup.prepare("run", "test"), "devtools.schema")
@@ -116,6 +122,7 @@ VERBS: dict[str, Callable[[list[str]], int]] = {
     "test": test,
     "check": check,
     "bench": bench,
+    "vm": vm,
     "schema": schema,
     "stack": stack,
     "package": package,

@@ -4,17 +4,25 @@ The container has systemd, units, users and sandboxes as a real machine has, but
 limits and no power to cut. The PC has, and runs programs about twenty times slower.
 """
 
+import shlex
 import shutil
 import signal
 import socket
 import subprocess
 import time
 from collections.abc import Sequence
+from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
 from devtools import process
 
-READY = 180.0
+READY = 600.0  # seconds, on a machine that is busy
+HARDWARE = [
+    "qemu-system-x86_64", "-M", "pc", "-accel", "tcg,thread=multi", "-cpu", "max,la57=off",
+    "-smp", "2", "-m", "2048", "-display", "none", "-nodefaults", "-no-reboot",
+    "-append", "root=/dev/vda rw console=ttyS0 net.ifnames=0 mitigations=off nokaslr",
+    "-device", "virtio-net-pci,netdev=net",
+]  # fmt: skip
 
 
 class MachineFailed(Exception):
@@ -24,7 +32,10 @@ class MachineFailed(Exception):
 class Container:
     """A Debian that is booted from a tree, which it doesn't change; it forgets all at its end."""
 
+    host = "127.0.0.1"  # where in it programs are found that run `beside` it
+
     def __init__(self, tree: Path, directory: Path, bind: Sequence[Path] = ()) -> None:
+        self.directory = directory
         self._log = directory / "console.log"
         command = [
             "systemd-nspawn", "--quiet", f"--directory={tree}", "--volatile=overlay", "--boot",
@@ -58,14 +69,27 @@ class Container:
     ) -> subprocess.CompletedProcess[str]:
         """Run a command as root in it; output and errors are in `stdout`. Raises MachineFailed."""
         done = subprocess.run(
-            ["nsenter", f"--target={self._leader}", "--all", "--", "env", "-i",
-             "PATH=/usr/sbin:/usr/bin:/sbin:/bin", "LANG=C.UTF-8", "HOME=/root", *command],
-            input=stdin, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True,
-            check=False, timeout=timeout,
+            self.inside(*command), input=stdin, stdout=subprocess.PIPE,
+            stderr=subprocess.STDOUT, text=True, check=False, timeout=timeout,
         )  # fmt: skip
         if check and done.returncode:
             raise MachineFailed(f"{' '.join(command)}: {done.stdout[-4000:]}")
         return done
+
+    def inside(self, *command: str) -> list[str]:
+        """Return the command that runs a command as root in it."""
+        return ["nsenter", f"--target={self._leader}", "--all", "--", "env", "-i",
+                "PATH=/usr/sbin:/usr/bin:/sbin:/bin", "LANG=C.UTF-8", "HOME=/root",
+                *command]  # fmt: skip
+
+    @property
+    def beside(self) -> list[str]:
+        """Return what lets a program of this machine listen in the container's network."""
+        return ["nsenter", f"--target={self._leader}", "--net", "--"]
+
+    def put(self, source: Path, to: str) -> None:
+        """Copy a file or directory into it."""
+        _copy(source, self.inside("sh", "-c", f"mkdir -p {to} && tar -x -C {to}"))
 
     def stop(self) -> None:
         """End it; what was written to it is gone."""
@@ -81,98 +105,134 @@ class Machine:
     written to them, also when its power is cut.
     """
 
+    host = "10.0.2.2"  # where in it programs of this machine are found that listen on 127.0.0.1
+    beside: Sequence[str] = ()
+
     def __init__(self, tree: Path, directory: Path, disks: int = 0, disk_mb: int = 256) -> None:
-        self._tree = tree
-        self._directory = directory
+        """Make it in a directory, or find it there."""
+        self.directory = directory
+        self._disk_mb = disk_mb
         self._log = directory / "console.log"
         self._port = 0
         self._process: subprocess.Popen[bytes] | None = None
-        root = directory / "root.raw"
+        names = ["root", *(f"disk{number}" for number in range(1, disks + 1))]
+        self.disks = {name: directory / f"{name}.qcow2" for name in names}
+        if not self.disks["root"].exists():
+            self._make(tree)
+
+    def _make(self, tree: Path) -> None:
+        root = self.directory / "root.raw"
         with root.open("wb") as file:
             file.truncate(6 << 30)
         subprocess.run(
             ["mke2fs", "-q", "-t", "ext4", "-O", "^metadata_csum_seed", "-d", tree, root],
             check=True,
         )
-        self._disks = {"root": root}
-        for number in range(1, disks + 1):
-            disk = directory / f"disk{number}.raw"
-            with disk.open("wb") as file:
-                file.truncate(disk_mb << 20)
-            self._disks[f"disk{number}"] = disk
-        key = directory / "key"  # ssh refuses one that others may read
+        for name, disk in self.disks.items():
+            kind = ["-b", root.name, "-F", "raw", disk] if name == "root" else self._empty(disk)
+            subprocess.run(["qemu-img", "create", "-q", "-f", "qcow2", *kind], check=True)
+        for name in ("vmlinuz", "initrd.img"):
+            shutil.copyfile(tree / name, self.directory / name)
+        key = self.directory / "key"  # ssh refuses one that others may read
         shutil.copyfile(tree / "root/.ssh/tests", key)
         key.chmod(0o600)
         hosts = (tree / "etc/ssh/ssh_host_ed25519_key.pub").read_text(encoding="ascii").split()
-        (directory / "known_hosts").write_text(f"callstash {' '.join(hosts[:2])}\n")
+        (self.directory / "known_hosts").write_text(f"callstash {' '.join(hosts[:2])}\n")
 
-    def start(self) -> None:
-        """Switch it on and wait until one can log in. Raises MachineFailed."""
+    def _empty(self, disk: Path) -> list[str | Path]:
+        return [disk, f"{self._disk_mb}M"]
+
+    def start(self, snapshot: str = "", later: timedelta = timedelta()) -> None:
+        """Switch it on and wait until one can log in; its clock says that it is `later` than it is.
+
+        With a snapshot it goes on from there, if it has the disks that it had. Raises
+        MachineFailed.
+        """
         with socket.create_server(("127.0.0.1", 0)) as free:
             self._port = free.getsockname()[1]
         command = [
-            "qemu-system-x86_64", "-M", "pc", "-accel", "tcg,thread=multi", "-cpu", "max,la57=off",
-            "-smp", "2", "-m", "2048", "-display", "none", "-nodefaults", "-no-reboot",
-            "-kernel", str(self._tree / "vmlinuz"), "-initrd", str(self._tree / "initrd.img"),
-            "-append", "root=/dev/vda rw console=ttyS0 net.ifnames=0 mitigations=off nokaslr",
+            *HARDWARE, "-rtc", f"base={datetime.now(UTC) + later:%Y-%m-%dT%H:%M:%S}",
+            "-kernel", str(self.directory / "vmlinuz"),
+            "-initrd", str(self.directory / "initrd.img"),
             "-serial", f"file:{self._log}", "-monitor", f"unix:{self._monitor},server,nowait",
             "-netdev", f"user,id=net,hostfwd=tcp:127.0.0.1:{self._port}-:22",
-            "-device", "virtio-net-pci,netdev=net",
         ]  # fmt: skip
-        for name, path in self._disks.items():
-            command += [
-                "-drive", f"file={path},if=none,id=d{name},format=raw,cache=writeback",
-                "-device", f"virtio-blk-pci,drive=d{name},id={name},serial={name}",
-            ]  # fmt: skip
+        for name, path in self.disks.items():
+            command += ["-drive", f"{_drive(name, path)}", "-device", _device(name)]
+        if snapshot:
+            command += ["-loadvm", snapshot]
         self._process = process.spawn(
-            command, log=self._directory / "qemu.log", pid_file=self._directory / "qemu.pid"
+            command, log=self.directory / "qemu.log", pid_file=self.directory / "qemu.pid"
         )
         deadline = time.monotonic() + READY
-        while self.run("true", check=False).returncode:
+        while not self._can_log_in(later):
             if self._process.poll() is not None or time.monotonic() > deadline:
-                said = self._log.read_text(errors="replace")[-2000:]
-                raise MachineFailed(f"the machine didn't start: {said}")
+                raise MachineFailed(f"the machine didn't start: {self._said()}")
             time.sleep(1)
+
+    def _can_log_in(self, later: timedelta) -> bool:
+        """Log in, if one can, and set the clock, which a snapshot stops."""
+        now = f"--set={datetime.now(UTC) + later:%F %T}"
+        return not self.run("date", "--utc", now, check=False).returncode
 
     @property
     def _monitor(self) -> Path:
-        return self._directory / "monitor"
+        return self.directory / "monitor"
 
     def run(
-        self, command: str, *, check: bool = True, timeout: float = 300, stdin: str = ""
+        self, *command: str, check: bool = True, timeout: float = 300, stdin: str = ""
     ) -> subprocess.CompletedProcess[str]:
-        """Run a shell command as root in it. Raises MachineFailed."""
+        """Run a shell command as root in it, or a program where its arguments are given apart.
+
+        Output and errors are in `stdout`. Raises MachineFailed.
+        """
+        line = command[0] if len(command) == 1 else shlex.join(command)
         done = subprocess.run(
-            ["ssh", *self._ssh(), "root@127.0.0.1", command], input=stdin, stdout=subprocess.PIPE,
-            stderr=subprocess.STDOUT, text=True, check=False, timeout=timeout,
+            ["ssh", *self._ssh(), "root@127.0.0.1", line], input=stdin,
+            stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True, check=False,
+            timeout=timeout,
         )  # fmt: skip
         if check and done.returncode:
-            raise MachineFailed(f"{command}: {done.stdout[-4000:]}")
+            raise MachineFailed(f"{' '.join(command)}: {done.stdout[-4000:]}")
         return done
 
     def put(self, source: Path, to: str) -> None:
         """Copy a file or directory into it."""
-        copy = ["tar", "--create", f"--directory={source.parent}", source.name]
-        with subprocess.Popen(copy, stdout=subprocess.PIPE) as packing:
-            subprocess.run(
-                ["ssh", *self._ssh(), "root@127.0.0.1", f"mkdir -p {to} && tar -x -C {to}"],
-                stdin=packing.stdout, check=True, timeout=300,
-            )  # fmt: skip
+        unpack = f"mkdir -p {to} && tar -x -C {to}"
+        _copy(source, ["ssh", *self._ssh(), "root@127.0.0.1", unpack])
 
     def _ssh(self) -> list[str]:
         options = {
-            "IdentityFile": self._directory / "key", "HostKeyAlias": "callstash",
-            "UserKnownHostsFile": self._directory / "known_hosts", "BatchMode": "yes",
-            "ConnectTimeout": 10, "LogLevel": "ERROR",
+            "IdentityFile": self.directory / "key", "HostKeyAlias": "callstash",
+            "UserKnownHostsFile": self.directory / "known_hosts", "BatchMode": "yes",
+            "ConnectTimeout": 20, "LogLevel": "ERROR", "ControlMaster": "auto",
+            "ControlPersist": "yes", "ControlPath": self.directory / f"ssh-{self._port}",
         }  # fmt: skip
         return [f"-p{self._port}", *(f"-o{name}={value}" for name, value in options.items())]
 
-    def pull(self, disk: str) -> None:
-        """Pull a disk out while it runs."""
+    def tell(self, command: str) -> None:
+        """Give QEMU's monitor a command and wait until it is done. Raises MachineFailed."""
         with socket.socket(socket.AF_UNIX) as monitor:
+            monitor.settimeout(READY)
             monitor.connect(str(self._monitor))
-            monitor.sendall(f"device_del {disk}\n".encode())
-            monitor.recv(4096)
+            _until_prompt(monitor)
+            monitor.sendall(f"{command}\n".encode())
+            said = _until_prompt(monitor)
+        if "Error" in said:
+            raise MachineFailed(f"{command}: {said}")
+
+    def pull(self, disk: str) -> None:
+        """Pull a disk out while it runs; the machine notices it some seconds later."""
+        self.tell(f"device_del {disk}")
+        del self.disks[disk]
+
+    def plug(self, disk: str) -> None:
+        """Plug an empty disk in while it runs."""
+        path = self.disks[disk] = self.directory / f"{disk}.qcow2"
+        create = ["qemu-img", "create", "-q", "-f", "qcow2", *self._empty(path)]
+        subprocess.run(create, check=True)
+        self.tell(f"drive_add 0 {_drive(disk, path)}")
+        self.tell(f"device_add {_device(disk)}")
 
     def cut_power(self) -> None:
         """Switch it off hard; `start` boots it again."""
@@ -184,3 +244,30 @@ class Machine:
         """Switch it off, if it is on."""
         if self._process is not None and self._process.poll() is None:
             self.cut_power()
+
+    def _said(self) -> str:
+        return self._log.read_text(errors="replace")[-2000:]
+
+
+def _copy(source: Path, unpack: list[str]) -> None:
+    pack = ["tar", "--create", f"--directory={source.parent}", source.name]
+    with subprocess.Popen(pack, stdout=subprocess.PIPE) as packing:
+        subprocess.run(unpack, stdin=packing.stdout, check=True, timeout=READY)
+
+
+def _drive(name: str, path: Path) -> str:
+    return f"file={path},if=none,id=d{name},format=qcow2,cache=writeback"
+
+
+def _device(name: str) -> str:
+    return f"virtio-blk-pci,drive=d{name},id={name},serial={name}"
+
+
+def _until_prompt(monitor: socket.socket) -> str:
+    said = b""
+    while not said.endswith(b"(qemu) "):
+        more = monitor.recv(4096)
+        if not more:
+            raise MachineFailed(f"QEMU went away: {said.decode(errors='replace')}")
+        said += more
+    return said.decode(errors="replace")

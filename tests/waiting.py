@@ -11,13 +11,15 @@ def until(
     timeout: float = 10.0,
     *,
     doing: Callable[[], object] | None = None,
+    pause: float = 0.02,
 ) -> None:
     """Return when `condition` is true; AssertionError with its source after `timeout` seconds.
 
-    `doing` is called before each look: what must go on meanwhile.
+    `doing` is called before each look: what must go on meanwhile. `pause` seconds are between two
+    looks, for those that cost a slow machine much.
     """
     deadline = time.monotonic() + timeout
-    pause = threading.Event()
+    never = threading.Event()
     while True:
         if doing is not None:
             doing()
@@ -25,7 +27,7 @@ def until(
             return
         if time.monotonic() > deadline:
             raise AssertionError(f"not within {timeout:g} s: {_source(condition)}")
-        pause.wait(0.02)
+        never.wait(pause)
 
 
 def _source(condition: Callable[[], object]) -> str:

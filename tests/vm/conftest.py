@@ -10,9 +10,7 @@ import pytest
 from common import __version__
 from devtools import package, rootfs
 from devtools.machine import Container
-from simulators.pbx.client import STATE
-from simulators.pbx.media import Media
-from tests.vm.guest import ROOT, Guest
+from tests.vm.guest import Guest
 
 NEWER = f"{__version__}+newer"
 
@@ -26,16 +24,16 @@ def packages(tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, Path]:
 
 @pytest.fixture(scope="module")
 def guest(packages: tuple[Path, Path], tmp_path_factory: pytest.TempPathFactory) -> Iterator[Guest]:
-    """A fresh Debian in a container, with the installed package and the source tree in it."""
+    """A fresh Debian in a container that sees the packages."""
     if os.geteuid() != 0 or shutil.which("systemd-nspawn") is None:
         pytest.skip("NOT TESTED: the package on a Debian with systemd, which only root can boot")
-    Media(STATE)  # the speech of the simulated PBX, made where its tools are
     directory = tmp_path_factory.mktemp("guest")
-    container = Container(rootfs.tree(), directory, bind=[ROOT, packages[0].parent])
+    container = Container(rootfs.tree(), directory, bind=[packages[0].parent])
+    made = Guest(container)
     try:
         container.start()
-        made = Guest(container)
         made.sh("ip link set lo up")
         yield made
     finally:
+        made.close()
         container.stop()

@@ -1,13 +1,17 @@
-"""A Debian in a container with the simulators beside CallStash, and what tests do to it."""
+"""A Debian with CallStash in it and the simulators beside it, and what tests do to it."""
 
 import json
+import os
 import re
 import shlex
-from functools import partial
+import subprocess
+import sys
 from pathlib import Path
 from typing import Any
 
-from devtools.machine import Container
+from devtools import process
+from devtools.machine import Container, Machine
+from simulators.licence.vendor import Vendor
 from simulators.pbx.client import KEY, STATE
 from tests.waiting import until
 
@@ -19,22 +23,24 @@ DAEMONS = ("poller", "archiver@1", "archiver@2", "housekeeper", "notifier", "rai
 
 
 class Guest:
-    """A container in which the source tree lies where it lies outside, for the simulators."""
+    """A container or a PC. The simulators are processes of this machine, which it can reach."""
 
-    def __init__(self, container: Container) -> None:
-        self._container = container
+    def __init__(self, machine: Container | Machine) -> None:
+        self.machine = machine
+        self._directory = machine.directory
+        self._simulators: list[subprocess.Popen[bytes]] = []
         self._control = ""
 
-    def sh(self, command: str, *, stdin: str = "", check: bool = True, timeout: float = 180) -> str:
+    def sh(self, command: str, *, stdin: str = "", check: bool = True, timeout: float = 300) -> str:
         """Run a shell command as root and return what it prints. Raises MachineFailed."""
-        done = self._container.run(
+        done = self.machine.run(
             "sh", "-c", f"cd /; {command}", stdin=stdin, check=check, timeout=timeout
         )
         return done.stdout.strip()
 
     def holds(self, command: str) -> bool:
         """Say whether a shell command succeeds."""
-        return not self._container.run("sh", "-c", command, check=False).returncode
+        return not self.machine.run("sh", "-c", command, check=False).returncode
 
     def sql(self, query: str) -> list[str]:
         """Return the rows that a query gives, their columns with | between."""
@@ -42,8 +48,9 @@ class Guest:
 
     def install(self, package: Path) -> str:
         """Install a package file as a user does."""
-        return self.sh(f"DEBIAN_FRONTEND=noninteractive apt-get install --yes {package} 2>&1",
-                       timeout=300)  # fmt: skip
+        self.machine.put(package, "/var/tmp")
+        return self.sh("DEBIAN_FRONTEND=noninteractive apt-get install --yes"
+                       f" /var/tmp/{package.name} 2>&1", timeout=900)  # fmt: skip
 
     def property(self, unit: str, name: str) -> str:
         """Return a property of a unit."""
@@ -52,30 +59,41 @@ class Guest:
     def well(self) -> bool:
         """Do all daemons run?"""
         units = " ".join(f"callstash-{name}" for name in DAEMONS)
-        return self.holds(f"systemctl is-active --quiet {units}") and all(
-            self.property(name, "ActiveState") == "active" for name in DAEMONS
-        )
+        states = self.sh(f"systemctl is-active {units}", check=False).split()
+        return states == ["active"] * len(DAEMONS)
 
     def simulate(self, name: str, module: str, *arguments: str) -> str:
-        """Start a simulator as a unit of its own and return the address that it names."""
-        self.sh(
-            f"systemd-run --quiet --unit=sim-{name} --working-directory={ROOT}"
-            f" python3 -m {module} {shlex.join(arguments)}"
-        )
+        """Start a simulator and return the address at which the guest finds it."""
+        simulator = process.spawn(
+            [*self.machine.beside, sys.executable, "-m", module, *arguments],
+            log=self._directory / f"{name}.log", env={**os.environ, "PYTHONPATH": str(ROOT)},
+        )  # fmt: skip
+        self._simulators.append(simulator)
         return self._said(name, "READY")
 
     def _said(self, name: str, word: str) -> str:
-        journal = partial(self.sh, f"journalctl --unit=sim-{name} --output=cat")
-        until(lambda: word in journal(), 60)
-        found = re.search(rf"^{word} (\S+)", journal(), re.MULTILINE)
+        log = self._directory / f"{name}.log"
+        until(lambda: re.search(rf"^{word} \S+\n", log.read_text(), re.MULTILINE), 120)
+        found = re.search(rf"^{word} (\S+)", log.read_text(), re.MULTILINE)
         assert found
-        return found[1]
+        return found[1].replace("127.0.0.1", self.machine.host)
 
-    def add_pbx(self) -> None:
-        """Start a simulated PBX with a dozen calls and add it."""
-        url = self.simulate("pbx", "simulators.pbx", "--state", str(STATE), "--scenario", "small")
+    def close(self) -> None:
+        """End the simulators."""
+        process.kill([simulator.pid for simulator in self._simulators])
+        for simulator in self._simulators:
+            simulator.wait()
+
+    def add_pbx(self, *companies: str) -> None:
+        """Start a simulated PBX with a dozen calls, of these companies or of all that it has; add
+        it and pin its certificate.
+        """
+        url = self.simulate("pbx", "simulators.pbx", "--state", str(STATE), "--scenario", "small",
+                            "--tls")  # fmt: skip
         self._control = self._said("pbx", "CONTROL")
-        self.sh(f"callstash add-pbx {url} --name Office --period 30", stdin=f"{KEY}\n")
+        if companies:
+            self.pbx("companies", managed=companies)
+        self.sh(f"callstash add-pbx {url} --name Office --period 30 --pin", stdin=f"{KEY}\n")
 
     def pbx(self, do: str, **arguments: Any) -> dict[str, Any]:
         """Tell or ask the simulated PBX something."""
@@ -84,11 +102,12 @@ class Guest:
         answer: dict[str, Any] = json.loads(said)
         return answer
 
-    def activate(self, directory: str = "/var/tmp/vendor") -> None:
+    def activate(self) -> None:
         """Buy a licence from the simulated vendor, and activate this CallStash with it."""
-        vendor = f"cd {ROOT}; python3 -m simulators.licence --directory {directory}"
-        key, code = self.sh(f"{vendor} key"), self.sh(f"{vendor} code")
-        url = self.simulate("vendor", "simulators.licence", "--directory", directory, "serve")
+        directory = self._directory / "vendor"
+        vendor = Vendor(directory)
+        key, code = vendor.public_key, vendor.sell()
+        url = self.simulate("licence", "simulators.licence", "--directory", str(directory), "serve")
         self.sh(f"sed -i 's|^#licence_server.*|licence_server = \"{url}\"|;"
                 f"s|^#licence_key.*|licence_key = \"{key}\"|' {CONFIG}")  # fmt: skip
         self.sh("systemctl restart callstash-housekeeper")
@@ -100,7 +119,7 @@ class Guest:
         return int(self.sql(query)[0])
 
     def books(self) -> dict[str, list[str]]:
-        """Return what should be the same thrice: what the PBX offers, the rows, the files."""
+        """Return how these differ: what the PBX offers, the rows, the files and their contents."""
         offered = [f"{call['company']}|{call['file']}" for call in self.pbx("offered")["calls"]]
         rows = self.sql(
             "SELECT c.name, r.remote_id FROM recording r JOIN company c ON c.id = r.company_id"
@@ -109,19 +128,33 @@ class Guest:
         archive = "/var/lib/callstash/archive"
         files = self.sh(f"cd {archive}; find -name '*.csrec' -printf '%f\\n'").splitlines()
         names = self.sql("SELECT id || '.csrec' FROM recording WHERE state = 'stored'")
+        hashes = self.sql(
+            "SELECT encode(a.file_sha256, 'hex') || '  ' || r.id || '.csrec' FROM recording r"
+            " JOIN recording_audio a ON a.recording_id = r.id WHERE r.state = 'stored'"
+        )
+        hashed = "find -name '*.csrec' -execdir sha256sum {} +"
+        found = self.sh(f"cd {archive}; {hashed}").replace("  ./", "  ").splitlines()
         left = self.sh(f"find {archive}/.incoming -type f ! -name lock").splitlines()
         return {
             "not stored": sorted(set(offered) - set(rows)),
             "stored twice": sorted({row for row in rows if rows.count(row) > 1}),
             "without a file": sorted(set(names) - set(files)),
             "without a row": sorted(set(files) - set(names)),
+            "altered": sorted(set(hashes) - set(found)),
             "left over": left,
         }
 
 
 BALANCED: dict[str, list[str]] = {
     name: []
-    for name in ("not stored", "stored twice", "without a file", "without a row", "left over")
+    for name in (
+        "not stored",
+        "stored twice",
+        "without a file",
+        "without a row",
+        "altered",
+        "left over",
+    )
 }
 
 
