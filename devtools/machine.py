@@ -58,14 +58,18 @@ class Container:
     ) -> subprocess.CompletedProcess[str]:
         """Run a command as root in it; output and errors are in `stdout`. Raises MachineFailed."""
         done = subprocess.run(
-            ["nsenter", f"--target={self._leader}", "--all", "--", "env", "-i",
-             "PATH=/usr/sbin:/usr/bin:/sbin:/bin", "LANG=C.UTF-8", "HOME=/root", *command],
-            input=stdin, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True,
-            check=False, timeout=timeout,
+            self.inside(*command), input=stdin, stdout=subprocess.PIPE,
+            stderr=subprocess.STDOUT, text=True, check=False, timeout=timeout,
         )  # fmt: skip
         if check and done.returncode:
             raise MachineFailed(f"{' '.join(command)}: {done.stdout[-4000:]}")
         return done
+
+    def inside(self, *command: str) -> list[str]:
+        """Return the command that runs a command as root in it."""
+        return ["nsenter", f"--target={self._leader}", "--all", "--", "env", "-i",
+                "PATH=/usr/sbin:/usr/bin:/sbin:/bin", "LANG=C.UTF-8", "HOME=/root",
+                *command]  # fmt: skip
 
     def stop(self) -> None:
         """End it; what was written to it is gone."""
@@ -158,6 +162,10 @@ class Machine:
                 ["ssh", *self._ssh(), "root@127.0.0.1", f"mkdir -p {to} && tar -x -C {to}"],
                 stdin=packing.stdout, check=True, timeout=300,
             )  # fmt: skip
+
+    def terminal(self) -> list[str]:
+        """Return the command that runs a shell command as root in it, in the terminal here."""
+        return ["ssh", "-tt", *self._ssh(), "root@127.0.0.1"]
 
     def _ssh(self) -> list[str]:
         options = {

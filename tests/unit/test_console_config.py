@@ -121,7 +121,7 @@ def test_rabbitmqs_node_keeps_its_name() -> None:
     assert hostname.hosts("", "two", "three", "one") == "127.0.1.1 three one\n"
 
 
-def drive(name: str, size: int = 60 * 10**9, **more: Any) -> dict[str, Any]:
+def drive(name: str, size: Any = 60 * 10**9, **more: Any) -> dict[str, Any]:
     empty = dict.fromkeys(("model", "serial", "fstype", "label", "pttype"))
     return {"name": name, "path": f"/dev/{name}", "type": "disk", "size": size, "ro": False,
             "mountpoints": [None], **empty, **more}  # fmt: skip

@@ -32,6 +32,10 @@ class Guest:
         )
         return done.stdout.strip()
 
+    def inside(self, *command: str) -> list[str]:
+        """Return the command that runs a command in it from outside."""
+        return self._container.inside(*command)
+
     def holds(self, command: str) -> bool:
         """Say whether a shell command succeeds."""
         return not self._container.run("sh", "-c", command, check=False).returncode

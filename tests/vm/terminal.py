@@ -11,11 +11,15 @@ from tests.waiting import until
 class Terminal:
     """A tmux server of its own with one window."""
 
-    def __init__(self, directory: Path, command: Sequence[str], lines: int = 24) -> None:
+    def __init__(
+        self, directory: Path, there: Sequence[str], command: str, lines: int = 24
+    ) -> None:
+        """Run a shell command where `there` runs commands, and say in the end how it ended."""
         self._socket = directory / "tmux"
+        shell = f"trap : INT; {command}; echo ended with $?; exec cat"
         self._tmux(
             "new-session", "-d", "-s", "t", "-x", "80", "-y", str(lines),
-            f"{shlex.join(command)}; echo ended with $?; exec cat",
+            shlex.join([*there, shell]),
         )  # fmt: skip
 
     def _tmux(self, *command: str) -> str:

@@ -53,7 +53,7 @@ class Screen:
         self._interrupted = True  # and the dialog, which got it too, ends
 
     def _show(
-        self, kind: str, text: str, *arguments: object, below: int = BUTTONS, **options: object
+        self, kind: str, text: str, *, below: int = BUTTONS, **options: object
     ) -> tuple[str, ...]:
         """Show a dialog and return its answer: how it was left, and what was entered. `below` is
         how many lines it needs besides its text.
@@ -63,7 +63,7 @@ class Screen:
         options.setdefault("height", min(HIGHEST, wrapped.count("\n") + 1 + below))
         try:
             answer = getattr(self._dialog, kind)(
-                wrapped, *arguments, width=WIDTH, cr_wrap=True, no_collapse=True, **options
+                text=wrapped, width=WIDTH, cr_wrap=True, no_collapse=True, **options
             )
         except (dialog.DialogTerminatedBySignal, dialog.DialogError):
             if not self._interrupted:
@@ -99,7 +99,7 @@ class Screen:
         ]
         kind, more = ("passwordform", {"insecure": True}) if secret else ("form", {})
         code, values = self._show(
-            kind, text, elements, title=title, form_height=len(fields),
+            kind, text, elements=elements, title=title, form_height=len(fields),
             below=LIST + len(fields),
             cancel_label=back, **more,
         )  # fmt: skip

@@ -36,7 +36,8 @@ def main(arguments: list[str]) -> int:
     TRIED.mkdir(parents=True, exist_ok=True)
     text = network.file(interface, manual)
     replace(TRIED / NAMES[TRIED].format(interface), text)
-    _reload(interface)
+    _reload()
+    _run("ip", "neighbour", "flush", "dev", interface)  # who answered before need not do so now
     if not _within(PATIENCE, lambda: reached(interface, manual)):
         print(ASKS)
         if not _within(ANSWER, CONFIRMED.exists):
@@ -44,14 +45,18 @@ def main(arguments: list[str]) -> int:
             return 1
     KEPT.mkdir(parents=True, exist_ok=True)
     replace(KEPT / NAMES[KEPT].format(interface), text)
+    (TRIED / NAMES[TRIED].format(interface)).unlink()
+    _reload()
     print(KEEPS)
     return 0
 
 
-def _reload(interface: str) -> None:
-    for command in (("flush", "dev", interface), ("reload",)):
-        tool = ["networkctl"] if command == ("reload",) else ["ip", "neighbour"]
-        subprocess.run([*tool, *command], stdin=subprocess.DEVNULL, check=True, timeout=60)
+def _reload() -> None:
+    _run("networkctl", "reload")
+
+
+def _run(*command: str) -> None:
+    subprocess.run(command, stdin=subprocess.DEVNULL, check=True, timeout=60)
 
 
 def _within(seconds: float, condition: Callable[[], bool]) -> bool:
