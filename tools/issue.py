@@ -1,18 +1,16 @@
-"""What stands above the login at the console: where the web UI is and how its certificate shows.
-
-It lies in /run, where it is written at each boot, and goes with the package.
-"""
+"""What stands above the login at the console: where the web UI is and how its certificate shows."""
 
 import subprocess
 from pathlib import Path
 
 import click
 
+from common import files
 from common.errors import CallStashError
 from tools.certificates import Pair
 from tools.pairs import DIRECTORY
 
-ISSUE = Path("/run/issue.d/callstash.issue")
+ISSUE = Path("/etc/issue.d/callstash.issue")  # agetty looks at no other place beside /etc/issue
 
 
 def text(fingerprint: str) -> str:
@@ -33,8 +31,8 @@ def write(directory: Path = DIRECTORY) -> None:
         return  # another web UI than this machine's
     try:
         pair = Pair.read(directory / "key.pem", directory / "certificate.pem")
-        ISSUE.parent.mkdir(parents=True, exist_ok=True)
-        ISSUE.write_text(text(pair.fingerprint), encoding="ascii")
+        ISSUE.parent.mkdir(exist_ok=True)
+        files.replace(ISSUE, text(pair.fingerprint))
         subprocess.run(["agetty", "--reload"], stdin=subprocess.DEVNULL, check=False, timeout=30)
     except (CallStashError, OSError) as error:  # of no weight beside what was done before
         click.echo(f"the console doesn't show the certificate: {error}", err=True)

@@ -9,6 +9,7 @@ from typing import Any
 
 from devtools.machine import Container
 from simulators.pbx.client import KEY, STATE
+from tests.vm.terminal import Terminal
 from tests.waiting import until
 
 ROOT = Path(__file__).parents[2]
@@ -32,9 +33,12 @@ class Guest:
         )
         return done.stdout.strip()
 
-    def inside(self, *command: str) -> list[str]:
-        """Return the command that runs a command in it from outside."""
-        return self._container.inside(*command)
+    def terminal(self, directory: Path, command: str, lines: int = 24) -> Terminal:
+        """Open a terminal in which a shell command runs, with a directory for itself."""
+        directory.mkdir(exist_ok=True)
+        enter, *rest = self._container.inside("TERM=screen", "sh", "-c")
+        # without another process between the terminal and the shell, which Ctrl-C would end
+        return Terminal(directory, [enter, "--no-fork", *rest], command, lines)
 
     def holds(self, command: str) -> bool:
         """Say whether a shell command succeeds."""

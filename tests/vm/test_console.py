@@ -42,11 +42,7 @@ def opened(box: Guest, tmp_path: Path) -> Iterator[Open]:
     terminals: list[Terminal] = []
 
     def start(command: str = "callstash-config", lines: int = 24) -> Terminal:
-        directory = tmp_path / str(len(terminals))
-        directory.mkdir()
-        enter, *rest = box.inside("TERM=screen", "sh", "-c")
-        # without another process between the terminal and the shell, which Ctrl-C would end
-        terminals.append(Terminal(directory, [enter, "--no-fork", *rest], command, lines))
+        terminals.append(box.terminal(tmp_path / str(len(terminals)), command, lines))
         return terminals[-1]
 
     yield start

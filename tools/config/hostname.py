@@ -1,9 +1,7 @@
 """The host name: which are accepted, and where a new one has to stand."""
 
-import os
 import re
 import subprocess
-import tempfile
 from pathlib import Path
 
 from common import files
@@ -64,30 +62,14 @@ def change(new: str) -> None:
         return
     environment = RABBITMQ.read_text(encoding="utf-8") if RABBITMQ.parent.is_dir() else ""
     kept = node(environment, old)
-    replace(HOSTS, hosts(HOSTS.read_text(encoding="utf-8"), old, new, kept.partition("@")[2]))
+    files.replace(HOSTS, hosts(HOSTS.read_text(encoding="utf-8"), old, new, kept.partition("@")[2]))
     if RABBITMQ.parent.is_dir() and node(environment, new) != kept:
-        replace(RABBITMQ, f"{environment}\n# Its data lie under this name.\nNODENAME={kept}\n")
+        files.replace(
+            RABBITMQ, f"{environment}\n# Its data lie under this name.\nNODENAME={kept}\n"
+        )
     done = subprocess.run(
         ["hostnamectl", "set-hostname", new], stdin=subprocess.DEVNULL, capture_output=True,
         text=True, check=False, timeout=60,
     )  # fmt: skip
     if done.returncode:
         raise ConfigError(f"The host name was not changed: {done.stderr.strip()}")
-
-
-def replace(path: Path, text: str) -> None:
-    """Write a file of the system anew, whole or not at all, with the mode that it had."""
-    mode = path.stat().st_mode & 0o7777 if path.exists() else 0o644
-    descriptor, name = tempfile.mkstemp(prefix=f".{path.name}.", dir=path.parent)
-    new = Path(name)
-    try:
-        with os.fdopen(descriptor, "w", encoding="utf-8") as out:
-            os.fchmod(descriptor, mode)
-            out.write(text)
-            out.flush()
-            os.fsync(descriptor)
-        new.rename(path)
-    except OSError:
-        new.unlink(missing_ok=True)
-        raise
-    files.sync_directory(path.parent)

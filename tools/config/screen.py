@@ -140,12 +140,15 @@ class Screen:
 
     def log(self, title: str, text: str, source: subprocess.Popen[bytes]) -> None:
         """Show what a process prints until it ends and somebody has read it."""
-        assert source.stdout is not None
-        with source, source.stdout:
+        fold = ["stdbuf", "--output=L", "fold", "--spaces", f"--width={WIDTH - 4}"]
+        with source, subprocess.Popen(fold, stdin=source.stdout, stdout=subprocess.PIPE) as folded:
+            assert source.stdout is not None and folded.stdout is not None
+            source.stdout.close()
             try:
                 self._show("programbox", text, title=title, height=LINES - 3,
-                           fd=source.stdout.fileno())  # fmt: skip
+                           fd=folded.stdout.fileno())  # fmt: skip
             finally:
+                folded.stdout.close()
                 source.terminate()
 
 

@@ -13,10 +13,10 @@ from contextlib import contextmanager
 from datetime import UTC, datetime
 from pathlib import Path
 
+from common import files
 from common.errors import ConfigError
 from tools.config import disks
 from tools.config.disks import DATA, LABEL, MEMBERS, UNFINISHED
-from tools.config.hostname import replace
 from tools.config.job import RUN
 
 FSTAB = Path("/etc/fstab")
@@ -96,7 +96,7 @@ def _array(devices: list[str]) -> str:
     _run("udevadm", "settle")
     line = _run("mdadm", "--detail", "--brief", name).strip()
     text = MDADM.read_text(encoding="utf-8") if MDADM.exists() else ""
-    replace(MDADM, f"{text.rstrip()}\n{line}\n")
+    files.replace(MDADM, f"{text.rstrip()}\n{line}\n")
     _say("Having the machine assemble it at each start")
     _run("update-initramfs", "-u")
     return str(Path(name).resolve())
@@ -159,7 +159,7 @@ def _switch(uuid: str) -> None:
     if was_mount:
         _run("umount", DATA)
     try:
-        replace(FSTAB, fstab(before, uuid))
+        files.replace(FSTAB, fstab(before, uuid))
         _run("systemctl", "daemon-reload")
         if not was_mount:
             mode = DATA.stat().st_mode & 0o7777
@@ -182,7 +182,7 @@ def _aside() -> Path:
 
 def _back(before: str, aside: Path | None) -> None:
     """Undo a switch that failed."""
-    replace(FSTAB, before)
+    files.replace(FSTAB, before)
     _run("systemctl", "daemon-reload")
     if DATA.is_mount():
         _run("umount", DATA)

@@ -12,8 +12,8 @@ import time
 from collections.abc import Callable
 from ipaddress import ip_address, ip_interface
 
+from common import files
 from tools.config import network
-from tools.config.hostname import replace
 from tools.config.job import RUN
 from tools.config.network import KEPT, NAMES, TRIED, Manual
 
@@ -35,7 +35,7 @@ def main(arguments: list[str]) -> int:
     CONFIRMED.unlink(missing_ok=True)
     TRIED.mkdir(parents=True, exist_ok=True)
     text = network.file(interface, manual)
-    replace(TRIED / NAMES[TRIED].format(interface), text)
+    files.replace(TRIED / NAMES[TRIED].format(interface), text)
     _reload()
     _run("ip", "neighbour", "flush", "dev", interface)  # who answered before need not do so now
     if not _within(PATIENCE, lambda: reached(interface, manual)):
@@ -44,7 +44,7 @@ def main(arguments: list[str]) -> int:
             print("The settings before are in force again.")
             return 1
     KEPT.mkdir(parents=True, exist_ok=True)
-    replace(KEPT / NAMES[KEPT].format(interface), text)
+    files.replace(KEPT / NAMES[KEPT].format(interface), text)
     (TRIED / NAMES[TRIED].format(interface)).unlink()
     _reload()
     print(KEEPS)
