@@ -145,7 +145,7 @@ def test_lets_encrypt_in_four_steps_and_the_log(
     terminal.press("Enter")
     terminal.sees(f"Names: {NAME}")
     terminal.press("Enter")
-    terminal.sees("Successfully received certificate", "The web UI shows the new certificate", "OK",
+    terminal.sees("If you like Certbot", "The web UI shows the new certificate", "OK",
                   timeout=120)  # fmt: skip
     assert shown(box) != before
     assert "DNS:" + NAME in box.sh("openssl x509 -noout -ext subjectAltName"

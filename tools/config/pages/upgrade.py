@@ -19,12 +19,10 @@ def page(screen: Screen, leave: str) -> None:
     screen.wait(TITLE, "Looking for a newer release ...")
     found = _check()
     installed, available = found["installed"], found["available"]
-    if available is None:
-        screen.tell(TITLE, f"CallStash {installed} is installed. There is no newer release.")
-        raise Back
-    if not found["allowed"]:
-        screen.tell(TITLE, f"CallStash {available} is there, but can't be installed:"
-                           f" {found['reason']}")  # fmt: skip
+    if available is None or not found["allowed"]:
+        newer = f", and {available} is there" if available else ""
+        why = found["reason"] or "There is no newer release."
+        screen.tell(TITLE, f"CallStash {installed or '(no package)'} is installed{newer}.\n\n{why}")
         raise Back
     if not screen.ask(
         TITLE,
