@@ -86,7 +86,7 @@ def choose(terminal: Terminal, item: str, room: str) -> None:
     screen = terminal.sees("Where shall they be kept?", timeout=120)
     line = next(line for line in screen.splitlines() if item in line)
     terminal.press(line.partition(item)[0].split()[-1], "Enter")
-    terminal.sees("erased", f"room for {room}", timeout=60)
+    terminal.sees("is erased", f"room for {room}", timeout=60)
     terminal.press("Tab", "Enter")
 
 

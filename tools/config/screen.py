@@ -20,6 +20,8 @@ TEXT = WIDTH - 6
 LINES, COLUMNS = 24, 80
 HIGHEST = LINES - 2
 FIELD = 40
+ROWS = {"menu": "menu_height", "checklist": "list_height", "form": "form_height",
+        "passwordform": "form_height"}  # fmt: skip
 FRAME, BUTTONS, LIST = 2, 4, 6  # lines: around a text, with buttons, and with a list too
 
 
@@ -53,14 +55,18 @@ class Screen:
         self._interrupted = True  # and the dialog, which got it too, ends
 
     def _show(
-        self, kind: str, text: str, *, below: int = BUTTONS, **options: object
+        self, kind: str, text: str, *, frame: int = BUTTONS, rows: int = 0, **options: object
     ) -> tuple[str, ...]:
-        """Show a dialog and return its answer: how it was left, and what was entered. `below` is
-        how many lines it needs besides its text.
+        """Show a dialog and return its answer: how it was left, and what was entered. Besides its
+        text and rows, it needs `frame` lines; rows that don't fit on the screen are scrolled to.
         """
         self._interrupted = False
         wrapped = _wrapped(text)
-        options.setdefault("height", min(HIGHEST, wrapped.count("\n") + 1 + below))
+        lines = wrapped.count("\n") + 1 + frame
+        if rows:
+            rows = min(rows, HIGHEST - lines)
+            options[ROWS[kind]] = rows
+        options.setdefault("height", min(HIGHEST, lines + rows))
         try:
             answer = getattr(self._dialog, kind)(
                 text=wrapped, width=WIDTH, cr_wrap=True, no_collapse=True, **options
@@ -80,8 +86,7 @@ class Screen:
         """Have one of numbered items chosen and return which. Raises Back."""
         choices = [(str(number), item) for number, item in enumerate(items, 1)]
         code, tag = self._show(
-            "menu", text, title=title, menu_height=len(items), choices=choices,
-            below=LIST + len(items),
+            "menu", text, title=title, choices=choices, frame=LIST, rows=len(items),
             default_item=str(default + 1), ok_label=ok, cancel_label=back,
         )  # fmt: skip
         _left(code)
@@ -99,8 +104,7 @@ class Screen:
         ]
         kind, more = ("passwordform", {"insecure": True}) if secret else ("form", {})
         code, values = self._show(
-            kind, text, elements=elements, title=title, form_height=len(fields),
-            below=LIST + len(fields),
+            kind, text, elements=elements, title=title, frame=LIST, rows=len(fields),
             cancel_label=back, **more,
         )  # fmt: skip
         _left(code)
@@ -110,8 +114,7 @@ class Screen:
         """Have some of numbered items ticked and return which. Raises Back."""
         choices = [(str(number), item, False) for number, item in enumerate(items, 1)]
         code, tags = self._show(
-            "checklist", text, title=title, list_height=len(items), choices=choices,
-            below=LIST + len(items),
+            "checklist", text, title=title, choices=choices, frame=LIST, rows=len(items),
             cancel_label="Back",
         )  # fmt: skip
         _left(code)
@@ -136,7 +139,7 @@ class Screen:
 
     def wait(self, title: str, text: str) -> None:
         """Say what is going on; this returns at once."""
-        self._show("infobox", text, title=title, below=FRAME)
+        self._show("infobox", text, title=title, frame=FRAME)
 
     def log(self, title: str, text: str, source: subprocess.Popen[bytes]) -> None:
         """Show what a process prints until it ends and somebody has read it."""

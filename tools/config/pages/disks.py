@@ -72,11 +72,11 @@ def _three(screen: Screen, drives: list[Disk]) -> list[Disk]:
 
 def _sure(screen: Screen, chosen: list[Disk]) -> bool:
     room = min(disk.size for disk in chosen) * max(1, len(chosen) - 1)
-    what = "these drives are" if len(chosen) > 1 else "this drive is"
+    what = "these drives" if len(chosen) > 1 else "this drive"
     listed = "\n".join(f"  {disk.path}  {disk.words}" for disk in chosen)
     return screen.ask(
         TITLE,
-        f"Everything on {what} erased:\n\n{listed}\n\nThere will be room for {size(room)}."
+        f"Everything on {what} is erased:\n\n{listed}\n\nThere will be room for {size(room)}."
         " What CallStash has stored is moved there and checked; CallStash stops for the last part"
         " of that. If this is broken off, everything stays where it is now.",
         "Format", "Back", careful=True,
@@ -100,5 +100,5 @@ def _now() -> str:
 
 
 def _refused(found: list[Disk]) -> str:
-    lines = [f"  {disk.path} ({disk.words}) {disk.refused}" for disk in found if disk.refused]
+    lines = [f"  {disk.path}  {disk.words}\n    {disk.refused}" for disk in found if disk.refused]
     return "\n".join(["Not taken:", *lines]) if lines else "There is no other drive."
