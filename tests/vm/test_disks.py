@@ -18,12 +18,14 @@ ROOT = Path(__file__).parents[2]
 DATA = "/var/lib/callstash"
 UNIT = """\
 [Unit]
+PartOf=callstash.target
 RequiresMountsFor=/var/lib/callstash
 [Service]
 ExecStart=/usr/bin/tail -f /var/lib/callstash/archive/one
 [Install]
-WantedBy=multi-user.target
+WantedBy=callstash.target
 """
+TARGET = "[Unit]\\nWants=callstash-reader.service\\n[Install]\\nWantedBy=multi-user.target\\n"
 PREPARE = f"""\
 systemctl --quiet mask --now postgresql rabbitmq-server nginx
 mkdir -p {DATA}/archive/.incoming /etc/callstash
@@ -33,12 +35,13 @@ chown -R 4321:4322 .incoming; chmod 2770 .
 python3 -c "import os; os.setxattr('one', 'user.kind', b'evidence')"
 touch /etc/callstash/configured
 cat > /etc/systemd/system/callstash-reader.service
-systemctl enable --quiet --now callstash-reader
+printf '{TARGET}' > /etc/systemd/system/callstash.target
+systemctl enable --quiet --now callstash-reader callstash.target
 echo dev.raid.speed_limit_max=500 > /etc/sysctl.d/slow.conf; sysctl -q -p /etc/sysctl.d/slow.conf
 """
 LISTED = (
-    f"cd {DATA}; find . -path ./lost+found -prune -o -printf '%p %y %m %U:%G %n %s %T@ %l\\n'"
-    " | sed 's/ \\([0-9]*\\) 4096 / \\1 /' | sort; find . -type f | sort | xargs sha256sum;"
+    f"cd {DATA}; find . -path ./lost+found -prune -o -type d -printf '%p %m %U:%G %T@\\n'"
+    " -o -printf '%p %y %m %U:%G %n %s %T@ %l\\n' | sort; find . -type f | sort | xargs sha256sum;"
     " python3 -c \"import os; print(os.getxattr('archive/one', 'user.kind'))\""
 )
 

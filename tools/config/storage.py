@@ -76,7 +76,10 @@ def fit(devices: list[str]) -> None:
 
 
 def _alone() -> None:
-    """Refuse where something else is mounted among the data: it would not come with them."""
+    """Refuse where something else is at work with the data or mounted among them."""
+    upgrade = _run("systemctl", "show", "--property=ActiveState", "--value", "callstash-upgrade")
+    if upgrade.strip() in ("active", "activating"):
+        raise ConfigError("CallStash is being upgraded: wait until that is over.")
     shown = _run("findmnt", "--noheadings", "--list", "--output=TARGET").splitlines()
     below = [place for place in shown if place.startswith(f"{DATA}/")]
     if below:
@@ -125,10 +128,10 @@ def _mounted(device: str) -> Iterator[None]:
 @contextmanager
 def _stopped() -> Iterator[None]:
     """Stop whatever of CallStash runs, and start it again at the end."""
+    parts = _run("systemctl", "show", "--property=ConsistsOf", "--value", "callstash.target")
     shown = _run("systemctl", "list-units", "--plain", "--no-legend", "--state=active,activating",
-                 "callstash*")  # fmt: skip
-    names = [line.split()[0] for line in shown.splitlines()]
-    running = [name for name in names if not name.startswith("callstash-config")]
+                 "callstash.target", *parts.split())  # fmt: skip
+    running = [line.split()[0] for line in shown.splitlines()]
     try:
         if running:
             _say("Stopping CallStash")
