@@ -39,6 +39,10 @@ printf '{TARGET}' > /etc/systemd/system/callstash.target
 systemctl enable --quiet --now callstash-reader callstash.target
 echo dev.raid.speed_limit_max=500 > /etc/sysctl.d/slow.conf; sysctl -q -p /etc/sysctl.d/slow.conf
 """
+PARTITION = """\
+entry = bytes((0, 0, 2, 0, 0x83, 0, 0, 0)) + (2048).to_bytes(4, "little") * 2
+open("/dev/vdf", "r+b").write(bytes(446) + entry + bytes(48) + b"\\x55\\xaa")
+"""
 LISTED = (
     f"cd {DATA}; find . -path ./lost+found -prune -o -type d -printf '%p %m %U:%G %T@\\n'"
     " -o -printf '%p %y %m %U:%G %n %s %T@ %l\\n' | sort; find . -type f | sort | xargs sha256sum;"
@@ -160,7 +164,8 @@ def test_one_drive_is_formatted_and_has_everything(pc: Machine, console: Console
 def test_drives_that_hold_something_are_named_with_the_reason(
     pc: Machine, console: Console
 ) -> None:
-    pc.run("printf 'label: gpt\\n,1G\\n' | sfdisk -q /dev/vdf; udevadm settle")
+    pc.run("python3 -; blockdev --rereadpt /dev/vdf; udevadm settle; test -b /dev/vdf1",
+           stdin=PARTITION)  # fmt: skip
     terminal = console.open()
     screen = terminal.sees("Where shall they be kept?", "RAID 5 over 3", timeout=120)
     offered = [name for name in "abcdef" if f"/dev/vd{name}" in screen]
