@@ -5,6 +5,7 @@ again.
 """
 
 import os
+import tempfile
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
@@ -46,3 +47,21 @@ def write_all(descriptor: int, pieces: Sequence[bytes | memoryview]) -> None:
         rest = memoryview(b"".join(pieces))[written:]
         while rest:
             rest = rest[os.write(descriptor, rest) :]
+
+
+def replace(path: Path, text: str) -> None:
+    """Write a text file anew, whole or not at all, with the mode that it had."""
+    mode = path.stat().st_mode & 0o7777 if path.exists() else 0o644
+    descriptor, name = tempfile.mkstemp(prefix=f".{path.name}.", dir=path.parent)
+    new = Path(name)
+    try:
+        with os.fdopen(descriptor, "w", encoding="utf-8") as out:
+            os.fchmod(descriptor, mode)
+            out.write(text)
+            out.flush()
+            os.fsync(descriptor)
+        new.rename(path)
+    except OSError:
+        new.unlink(missing_ok=True)
+        raise
+    sync_directory(path.parent)

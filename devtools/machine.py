@@ -201,6 +201,10 @@ class Machine:
         unpack = f"mkdir -p {to} && tar -x -C {to}"
         _copy(source, ["ssh", *self._ssh(), "root@127.0.0.1", unpack])
 
+    def terminal(self) -> list[str]:
+        """Return the command that runs a shell command as root in it, in the terminal here."""
+        return ["ssh", "-tt", *self._ssh(), "root@127.0.0.1"]
+
     def _ssh(self) -> list[str]:
         options = {
             "IdentityFile": self.directory / "key", "HostKeyAlias": "callstash",

@@ -17,7 +17,7 @@ from pathlib import Path
 from devtools.setup import ROOT, SetupError, packages
 
 MACHINE = [  # what makes a machine of a directory
-    "ca-certificates", "curl", "dbus", "e2fsprogs", "initramfs-tools", "iproute2",
+    "ca-certificates", "curl", "dbus", "initramfs-tools",
     "linux-image-cloud-amd64", "mdadm", "openssh-server", "systemd", "systemd-resolved",
     "systemd-sysv", "systemd-timesyncd", "udev",
 ]  # fmt: skip

@@ -42,6 +42,7 @@ RUNTIME = {
     "pika",
     "prometheus-client",
     "psycopg",
+    "pythondialog",
     "requests",
     "sdnotify",
     "systemd-python",

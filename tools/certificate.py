@@ -10,6 +10,7 @@ from pathlib import Path
 import click
 
 from common.errors import ConfigError
+from tools import issue
 from tools.certificates import AUTHORITIES, Pair, load
 from tools.pairs import DIRECTORY, Nginx, Pairs
 
@@ -76,8 +77,14 @@ def activate(tls: Path) -> None:
     """Serve with the certificate that callstash-set-cert took; the old one stays if nginx
     refuses.
     """
-    Pairs(tls).activate(Nginx())
+    use_staged(tls)
     click.echo("The web UI shows the new certificate.")
+
+
+def use_staged(tls: Path = DIRECTORY) -> None:
+    """Serve with the pair that waits. Raises NotInstalled."""
+    Pairs(tls).activate(Nginx())
+    issue.write(tls)
 
 
 @certificate.command()
@@ -100,6 +107,7 @@ def deploy_lineage(lineage: Path, tls: Path, authorities: Path, nginx: Nginx) ->
     pair = load(lineage / "privkey.pem", lineage / "fullchain.pem", now, authorities)
     if pairs.certificate.read_bytes() != pair.pem:
         pairs.install(pair, nginx)
+        issue.write(tls)
 
 
 def certbot(

@@ -25,7 +25,7 @@ from pika.exceptions import AMQPError
 
 from common import bus, files, keys
 from common.errors import ConfigError
-from tools import support
+from tools import issue, support
 
 ETC = Path("/etc/callstash")
 BROKER = "amqp://127.0.0.1:5672/callstash"
@@ -68,6 +68,7 @@ def command() -> None:
     _broker(ETC / "credentials")
     _certificate(ETC / "tls")
     support.make_key(ETC / "credentials")
+    issue.write()
 
 
 def _broker(credentials: Path) -> None:

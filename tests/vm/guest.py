@@ -13,6 +13,7 @@ from devtools import process
 from devtools.machine import Container, Machine
 from simulators.licence.vendor import Vendor
 from simulators.pbx.client import KEY, STATE
+from tests.vm.terminal import Terminal
 from tests.waiting import until
 
 ROOT = Path(__file__).parents[2]
@@ -37,6 +38,13 @@ class Guest:
             "sh", "-c", f"cd /; {command}", stdin=stdin, check=check, timeout=timeout
         )
         return done.stdout.strip()
+
+    def terminal(self, directory: Path, command: str, lines: int = 24) -> Terminal:
+        """Open a terminal in which a shell command runs, with a directory for itself."""
+        directory.mkdir(exist_ok=True)
+        enter, *rest = self.machine.inside("TERM=screen", "sh", "-c")
+        # without another process between the terminal and the shell, which Ctrl-C would end
+        return Terminal(directory, [enter, "--no-fork", *rest], command, lines)
 
     def holds(self, command: str) -> bool:
         """Say whether a shell command succeeds."""
