@@ -87,7 +87,7 @@ def kill_in(guest: Guest, step: str) -> None:
 
 def test_without_a_repository_nothing_is_offered(guest: Guest, packages: tuple[Path, Path]) -> None:
     guest.install(packages[0])
-    until(guest.well, 60)
+    until(guest.well, 180)
     found = check(guest)
     assert (found["installed"], found["available"], found["allowed"]) == (__version__, None, False)
     assert start(guest)[0] == 2
