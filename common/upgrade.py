@@ -71,7 +71,7 @@ def ask(do: str, by: str, now: datetime) -> Request | None:
 
     Raises ConfigError where nothing takes requests.
     """
-    request, known = Request(new_id(now), do, by), wanted()
+    request, known = Request(new_id(now), do, by), asked()
     if known and do in (known.do, CHECK):
         return None
     part = REQUESTS / f".part-{request.id}"
@@ -90,6 +90,11 @@ def ask(do: str, by: str, now: datetime) -> Request | None:
 def wanted() -> Request | None:
     """Return what is asked for and not yet begun; None: nothing, or what nobody understands."""
     return _request("wanted")
+
+
+def asked() -> Request | None:
+    """Return what is asked for, also if it was begun; None as for `wanted`."""
+    return wanted() or _request("taken")
 
 
 def taken() -> Request | None:

@@ -85,7 +85,7 @@ class Upgrades:
             system.note_upgrade(self._db, found.installed, found.available, found.error, now)
             self._seen = found
             if found.error:
-                log.warning("the check for upgrades failed: %s", found.error)
+                log.info("the check for upgrades found nothing out: %s", found.error)
         for run in upgrade.runs():
             if run.id in self._known:
                 continue

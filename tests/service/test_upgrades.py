@@ -121,7 +121,8 @@ def test_an_upgrade_that_is_asked_for_goes_before_a_check(place: Path) -> None:
     begun = upgrade.ask(upgrade.START, "sysadmin", NOW)
     assert begun and upgrade.ask(upgrade.START, "sysadmin", NOW) is None
     assert upgrade.taken() == upgrade.taken() == begun
-    assert upgrade.wanted() is None
+    assert (upgrade.wanted(), upgrade.asked()) == (None, begun)
+    assert upgrade.ask(upgrade.START, "sysadmin", NOW) is None
     upgrade.drop()
     assert upgrade.taken() is None
 

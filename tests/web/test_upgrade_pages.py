@@ -47,6 +47,9 @@ def test_a_check_and_an_upgrade_are_asked_for_and_shown(
     assert "Version 0.2 is being installed" in page
     assert "stopping &lt;the&gt; services" in page
     assert "Start upgrade" not in page and "Check for upgrades" not in page
+    known = {"id": RUN, "before": "0.1", "after": "0.2", "reason": "It does not run."}
+    upgrade.save(box / "state.json", known)
+    assert "version 0.1 is being put back" in sysadmin.get(PAGE).text
 
 
 @pytest.mark.parametrize(

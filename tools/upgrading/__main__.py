@@ -8,7 +8,7 @@ import fcntl
 import shutil
 import sys
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from datetime import UTC, date, datetime
 
 from common import config, upgrade
@@ -64,7 +64,10 @@ def _saying(name: str) -> Callable[[str], None]:
 
     def say(text: str) -> None:
         print(text, flush=True)
-        with file.open("a", encoding="utf-8") as log:
+        with (
+            suppress(OSError),
+            file.open("a", encoding="utf-8") as log,
+        ):  # a full disk stops nothing
             log.write(f"{datetime.now(UTC):%H:%M:%S} {text}\n")
 
     return say
@@ -77,11 +80,14 @@ def _begin(request: Request) -> State | None:
         print(found.error, flush=True)
     if request.do == upgrade.CHECK:
         return None
-    if text := refusal(found):
-        print(text, flush=True)
-        steps.refuse(found, request, text)
-        return None
-    return steps.begin(found, request)
+    if not (text := refusal(found)):
+        try:
+            return steps.begin(found, request)
+        except Failed as failed:
+            text = f"The upgrade could not begin: {failed}"
+    print(text, flush=True)
+    steps.refuse(found, request, text)
+    return None
 
 
 def main() -> int:
@@ -105,10 +111,7 @@ def main() -> int:
                 Upgrade(_repository(), state, say).run()
         except Failed as error:
             print(error, file=sys.stderr, flush=True)
-            if (upgrade.DIRECTORY / "state.json").exists():
-                return AGAIN
-            upgrade.drop()
-            return 1
+            return AGAIN
     return 0
 
 

@@ -44,8 +44,12 @@ def dump(to: Path) -> None:
     part.unlink(missing_ok=True)
     with part.open("xb") as file:
         os.fchmod(file.fileno(), 0o600)  # it holds keys, if only wrapped ones
-        run(*_POSTGRES, "pg_dump", "--format=custom", "--compress=1", queries.NAME, to=file)
-        os.fsync(file.fileno())
+        try:
+            run(*_POSTGRES, "pg_dump", "--format=custom", "--compress=1", queries.NAME, to=file)
+            os.fsync(file.fileno())
+        except (Failed, OSError) as error:
+            part.unlink()  # what comes next needs the room
+            raise Failed(f"The database could not be copied: {error}") from error
     part.rename(to)
     files.sync_directory(to.parent)
 

@@ -23,7 +23,7 @@ def page() -> str:
     """Show what is installed, what there is, and how upgrades went."""
     db = connection()
     licence, found = health.licence(db), upgrade.checked()
-    running, wanted = upgrade.running(), upgrade.wanted()
+    running, asked = upgrade.running(), upgrade.asked()
     runs = home.upgrade_runs(db)
     last = str(running["id"]) if running else runs[0].id if runs else ""
     today = shared().local(datetime.now(UTC)).date()
@@ -34,7 +34,7 @@ def page() -> str:
         checked_at=datetime.fromisoformat(found.at) if found else None,
         refusal=upgrade.refusal(found, licence.support_until if licence else None, today),
         running=running,
-        wanted=wanted,
+        asked=asked,
         runs=runs,
         log=upgrade.log(last).splitlines()[-LINES:],
     )
