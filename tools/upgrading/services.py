@@ -67,10 +67,12 @@ def trouble(was: Before) -> str | None:
     A service that can't come up any more is found at once, others are waited for.
     """
     deadline = time.monotonic() + LONGEST
+    restarts: dict[str, int] = {}
     while True:
-        waiting, lost = "not all services are started", ""
-        if "callstash" not in run("systemctl", "list-jobs", "--no-legend"):  # else as it was before
-            waiting, lost = _look(was)
+        is_early = "callstash" in run("systemctl", "list-jobs", "--no-legend")
+        waiting, lost = _look(was, restarts)
+        if is_early:  # what was found may be how it was before
+            waiting, lost = "not all services are started", ""
         if lost:
             return lost
         if not waiting and was.answers and not answers():
@@ -82,8 +84,11 @@ def trouble(was: Before) -> str | None:
         time.sleep(PAUSE)
 
 
-def _look(was: Before) -> tuple[str, str]:
-    """Return what is to be waited for, and what will not come."""
+def _look(was: Before, restarts: dict[str, int]) -> tuple[str, str]:
+    """Return what is to be waited for, and what will not come.
+
+    `restarts` keeps how often each was restarted before: systemd goes on counting over a stop.
+    """
     waiting = ""
     names = sorted((set(_wanted()) | set(was.active)) - set(was.missing))
     for name in (*ONCE[:2], *names):
@@ -96,8 +101,9 @@ def _look(was: Before) -> tuple[str, str]:
         )  # fmt: skip
         if known["LoadState"] == "not-found":  # the other version does not have it
             continue
-        state = known["ActiveState"]
-        if state == "failed" or int(known["NRestarts"]) >= RESTARTS:
+        state, count = known["ActiveState"], int(known["NRestarts"])
+        restarts[name] = min(count, restarts.get(name, count))
+        if state == "failed" or count - restarts[name] >= RESTARTS:
             status = known["ExecMainStatus"]
             reason = f"{known['Result']}, status {status}"
             return "", f"the service {_plain(name)} does not run ({reason}): {_last(name)}"
