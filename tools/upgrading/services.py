@@ -13,7 +13,6 @@ LONGEST = 300.0  # seconds until all have
 RESTARTS = 3  # after which one does not come up
 PAUSE = 0.5
 TARGET = "callstash.target"
-NOT_OURS = ("callstash-upgrade", "callstash-support")  # what runs this, and who may be watching it
 ONCE = ("callstash-setup.service", "callstash-migrate.service", "callstash-upgrade.service",
         "callstash-rewrap.service")  # fmt: skip
 
@@ -29,14 +28,15 @@ class Before:
 
 def before() -> Before:
     """Return how it is now. Raises Failed."""
-    active = [name for name in _units("--state=active") if _counts(name)]
+    running = run("systemctl", "list-units", "--plain", "--no-legend", "--state=active")
+    names = {line.split()[0] for line in running.splitlines() if line.strip()}
+    active = [name for name in _parts() if _counts(name) and name in names]
     return Before(active, sorted(set(_wanted()) - set(active)), answers())
 
 
-def _units(*options: str) -> list[str]:
-    command = ("systemctl", "list-units", "--plain", "--no-legend", *options, "callstash*")
-    names = [line.split()[0] for line in run(*command).splitlines() if line.strip()]
-    return [name for name in names if not name.startswith(NOT_OURS)]
+def _parts() -> list[str]:
+    """Return the units that stop with the target: not what runs this, nor remote support."""
+    return run("systemctl", "show", "--property=ConsistsOf", "--value", TARGET).split()
 
 
 def _counts(name: str) -> bool:
@@ -45,12 +45,19 @@ def _counts(name: str) -> bool:
 
 def _wanted() -> list[str]:
     found = run("systemctl", "show", "--property=Wants", "--value", TARGET).split()
-    return [name for name in found if _counts(name) and not name.startswith(NOT_OURS)]
+    return [name for name in found if _counts(name)]
+
+
+def _are_queued() -> bool:
+    """Say whether any of them is about to be started or stopped."""
+    jobs = run("systemctl", "list-jobs", "--no-legend").splitlines()
+    ours = {TARGET, ONCE[0], *_parts()}
+    return any(ours & set(line.split()) for line in jobs)
 
 
 def stop() -> None:
     """Stop all services but the one that does this, and remote support. Raises Failed."""
-    run("systemctl", "stop", TARGET, *_units("--all"))
+    run("systemctl", "stop", TARGET, ONCE[0], *_parts())
 
 
 def start() -> None:
@@ -69,7 +76,7 @@ def trouble(was: Before) -> str | None:
     deadline = time.monotonic() + LONGEST
     restarts: dict[str, int] = {}
     while True:
-        is_early = "callstash" in run("systemctl", "list-jobs", "--no-legend")
+        is_early = _are_queued()
         waiting, lost = _look(was, restarts)
         if is_early:  # what was found may be how it was before
             waiting, lost = "not all services are started", ""
