@@ -44,6 +44,7 @@ from tools.rotate import finish, rewrap, rotate_key, rotate_master
 from tools.status import status
 from tools.support import remote_support
 from tools.support_bundle import support_bundle
+from tools.upgrade import upgrade
 from tools.verify import verify
 from tools.verify_evidence import verify_evidence
 
@@ -303,4 +304,5 @@ cli.add_command(rotate_key)
 cli.add_command(rotate_master)
 cli.add_command(status)
 cli.add_command(support_bundle)
+cli.add_command(upgrade)
 cli.add_command(verify_evidence)

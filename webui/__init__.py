@@ -43,6 +43,7 @@ from webui.views import (
     search,
     support,
     system,
+    upgrade,
     webhooks,
 )
 
@@ -89,7 +90,7 @@ def create_app(
         assets, login, home, pbx, pbx_add, pbx_settings, companies, company, company_settings,
         recording, media, account, administrators, audit, licence, mail, holds, retention,
         system, search, notes, links, listen, housekeeping, alerts,
-        completeness, webhooks, backup, evidence, exports, destruction, support,
+        completeness, webhooks, backup, evidence, exports, destruction, support, upgrade,
     )  # fmt: skip
     for routes in dict.fromkeys(views.routes for views in blueprints):
         app.register_blueprint(routes)

@@ -24,6 +24,7 @@ SETTINGS = (
     ("Licence", "licence.page"),
     ("Administrators", "administrators.page"),
     ("Remote support", "support.page"),
+    ("Upgrades", "upgrade.page"),
 )
 
 

@@ -32,6 +32,7 @@ PAGES = {  # of each kind of alert
     "backup_mended": "backup.page",
     "backup_overdue": "backup.page",
     "restore_unproven": "backup.page",
+    "upgrade_failed": "upgrade.page",
     "mail_stuck": "mail.server",
     "mail_refused": "mail.general",
 }

@@ -114,6 +114,13 @@ CREATE TYPE public.session_step AS ENUM (
     'code'
 );
 
+CREATE TYPE public.upgrade_outcome AS ENUM (
+    'done',
+    'failed',
+    'broken',
+    'refused'
+);
+
 CREATE TYPE public.waiting_reason AS ENUM (
     'growing',
     'disk_full',
@@ -1421,6 +1428,7 @@ CREATE TABLE public.upgrade (
     checked_at timestamp with time zone NOT NULL,
     installed text,
     candidate text,
+    error text,
     CONSTRAINT upgrade_single_check CHECK (single)
 );
 
@@ -1429,6 +1437,23 @@ COMMENT ON TABLE public.upgrade IS 'Which version apt would install. Owner: the 
 COMMENT ON COLUMN public.upgrade.installed IS 'Null: it does not run from the package.';
 
 COMMENT ON COLUMN public.upgrade.candidate IS 'A newer version; null: there is none.';
+
+COMMENT ON COLUMN public.upgrade.error IS 'Why the last check found nothing out; null: it did.';
+
+CREATE TABLE public.upgrade_run (
+    id text NOT NULL,
+    asked_by text NOT NULL,
+    before_version text,
+    after_version text,
+    started_at timestamp with time zone NOT NULL,
+    finished_at timestamp with time zone NOT NULL,
+    outcome public.upgrade_outcome NOT NULL,
+    text text NOT NULL
+);
+
+COMMENT ON TABLE public.upgrade_run IS 'Upgrades that are over, as callstash-upgrade wrote them down. Owner: the housekeeper.';
+
+COMMENT ON COLUMN public.upgrade_run.outcome IS 'done; failed: the version before runs again; broken: it does not; refused: nothing was begun.';
 
 CREATE TABLE public.webhook (
     id integer NOT NULL,
@@ -1681,6 +1706,9 @@ ALTER TABLE ONLY public.unlink_pending
 ALTER TABLE ONLY public.upgrade
     ADD CONSTRAINT upgrade_pkey PRIMARY KEY (single);
 
+ALTER TABLE ONLY public.upgrade_run
+    ADD CONSTRAINT upgrade_run_pkey PRIMARY KEY (id);
+
 ALTER TABLE ONLY public.webhook_delivery
     ADD CONSTRAINT webhook_delivery_pkey PRIMARY KEY (id);
 
@@ -1783,6 +1811,8 @@ CREATE INDEX recording_started ON public.recording USING btree (started_at DESC,
 CREATE INDEX recording_unfetched ON public.recording USING btree (pbx_id, started_at) INCLUDE (listed_at) WHERE (state = 'listed'::public.recording_state);
 
 CREATE INDEX recording_unsettled ON public.recording USING btree (poll_id) WHERE (next_try_at IS NOT NULL);
+
+CREATE INDEX upgrade_run_finished ON public.upgrade_run USING btree (finished_at);
 
 CREATE INDEX webhook_delivery_due ON public.webhook_delivery USING btree (next_try_at) WHERE (next_try_at IS NOT NULL);
 
@@ -2708,6 +2738,12 @@ GRANT SELECT,INSERT,DELETE,UPDATE ON TABLE public.unlink_pending TO callstash_ho
 GRANT SELECT,INSERT,UPDATE ON TABLE public.upgrade TO callstash_housekeeper;
 
 GRANT SELECT ON TABLE public.upgrade TO callstash_web;
+
+GRANT SELECT,INSERT ON TABLE public.upgrade_run TO callstash_housekeeper;
+
+GRANT SELECT ON TABLE public.upgrade_run TO callstash_web;
+
+GRANT SELECT ON TABLE public.upgrade_run TO callstash_notifier;
 
 GRANT SELECT ON TABLE public.webhook TO callstash_notifier;
 

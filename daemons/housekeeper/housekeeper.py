@@ -74,7 +74,7 @@ class Housekeeper:
             Scrub(db, damages, now, settings.scrub_days).turn,
             damages.turn,
             Exports(db, store, settings.exports, now, there).turn,
-            Upgrades(db, now).turn,
+            Upgrades(db, now, here).turn,
         )  # fmt: skip
 
     def on_answer(self, _message: HousekeeperAnswer) -> None:

@@ -49,6 +49,7 @@ def conditions(
         *_archive(db, now),
         *_backups(db, now),
         *_machinery(db, now, started),
+        *_upgrade(db, now),
         *_mail(db, now),
         *_kit(db, now),
         *(_certificate(certificate, now) if certificate else ()),
@@ -264,6 +265,18 @@ def _machinery(db: Connection, now: datetime, started: datetime) -> Iterator[Con
             "messages", "", len(str(stuck)), False,
             f"{_count(stuck, 'message')} between the daemons could not be delivered.",
             "The system page shows them and can have them tried again.",
+        )  # fmt: skip
+
+
+def _upgrade(db: Connection, now: datetime) -> Iterator[Condition]:
+    failed = facts.failed_upgrade(db, now - timedelta(days=30))
+    if failed is not None:
+        is_broken = failed.outcome == "broken"
+        yield Condition(
+            "upgrade_failed", "", 1 + is_broken, is_broken,
+            f"The upgrade to version {failed.after_version} failed.",
+            f"{_sentence(failed.text)} The page of upgrades has its log. Ask your support before"
+            " you try again.",
         )  # fmt: skip
 
 

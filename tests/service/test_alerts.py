@@ -270,6 +270,10 @@ CONDITIONS = (
      "backup_mended", "3 copies in the backup had been damaged or lost."),
     ("INSERT INTO outbox (topic, body, refused_at) VALUES ('x', '{}', now())",
      "messages", "1 message between the daemons"),
+    ("INSERT INTO upgrade_run VALUES ('1', 'x', '1', '2', now(), now(), 'done', 'x'),"
+     " ('2', 'x', '2', '3', now(), '2036-11-25T11:59Z', 'failed', 'It did not come up.'),"
+     " ('3', 'x', '2', '3', now(), '2036-11-25T12:00Z', 'refused', 'x')",
+     "upgrade_failed", "The upgrade to version 3 failed."),
     ("INSERT INTO daemon_status VALUES ('poller', '1', now(), '2036-11-25T11:00Z', 'x')",
      "daemon_silent", "poller does not report any more."),
     ("INSERT INTO daemon_status VALUES ('poller', '1', now(), '2036-11-25T12:02Z', 'x',"

@@ -4,6 +4,7 @@ from datetime import datetime, timedelta
 
 from common import forecast
 from common.db import Connection
+from common.upgrade import Run
 
 LOW, WELL = 0.10, 0.12  # free below the one a disk is low, from the other on it is not
 
@@ -68,14 +69,28 @@ def thin(db: Connection, now: datetime, days: int) -> None:
 
 
 def note_upgrade(
-    db: Connection, installed: str | None, candidate: str | None, now: datetime
+    db: Connection, installed: str | None, candidate: str | None, error: str | None, now: datetime
 ) -> None:
-    """Note the installed version, None from a checkout, and a newer one, None: there is none."""
+    """Note the installed version, None from a checkout, and a newer one, None: there is none; or
+    why that is not known.
+    """
     db.execute(
-        "INSERT INTO upgrade (checked_at, installed, candidate) VALUES (%s, %s, %s)"
+        "INSERT INTO upgrade (checked_at, installed, candidate, error) VALUES (%s, %s, %s, %s)"
         " ON CONFLICT (single) DO UPDATE SET checked_at = excluded.checked_at,"
-        " installed = excluded.installed, candidate = excluded.candidate",
-        [now, installed, candidate],
+        " installed = excluded.installed, candidate = excluded.candidate, error = excluded.error",
+        [now, installed, candidate, error],
+    )
+
+
+def note_upgrade_run(db: Connection, run: Run) -> bool:
+    """Note an upgrade that is over; false where it is known already."""
+    return bool(
+        db.execute(
+            "INSERT INTO upgrade_run (id, asked_by, before_version, after_version, started_at,"
+            " finished_at, outcome, text) VALUES (%(id)s, %(by)s, %(before)s, %(after)s,"
+            " %(started_at)s, %(finished_at)s, %(outcome)s, %(text)s) ON CONFLICT DO NOTHING",
+            vars(run),
+        ).rowcount
     )
 
 

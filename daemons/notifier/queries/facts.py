@@ -100,6 +100,26 @@ def arrays(db: Connection) -> list[Array]:
         ).fetchall()
 
 
+@dataclass(frozen=True)
+class Upgrade:
+    """An upgrade that failed: `outcome` is failed or broken."""
+
+    after_version: str | None
+    outcome: str
+    text: str
+
+
+def failed_upgrade(db: Connection, since: datetime) -> Upgrade | None:
+    """Return the last upgrade that was begun, if it failed, and was over after an instant."""
+    with db.cursor(row_factory=class_row(Upgrade)) as cursor:
+        return cursor.execute(
+            "SELECT after_version, outcome::text, text FROM (SELECT * FROM upgrade_run"
+            " WHERE outcome <> 'refused' ORDER BY finished_at DESC LIMIT 1) u"
+            " WHERE outcome <> 'done' AND finished_at > %s",
+            [since],
+        ).fetchone()
+
+
 def kit_read_at(db: Connection) -> datetime | None:
     """Return when somebody last showed the recovery kit."""
     row = db.execute("SELECT read_at FROM recovery_kit").fetchone()
