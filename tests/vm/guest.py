@@ -42,6 +42,7 @@ class Guest:
     def terminal(self, directory: Path, command: str, lines: int = 24) -> Terminal:
         """Open a terminal in which a shell command runs, with a directory for itself."""
         directory.mkdir(exist_ok=True)
+        assert isinstance(self.machine, Container)
         enter, *rest = self.machine.inside("TERM=screen", "sh", "-c")
         # without another process between the terminal and the shell, which Ctrl-C would end
         return Terminal(directory, [enter, "--no-fork", *rest], command, lines)
