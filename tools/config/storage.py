@@ -89,12 +89,16 @@ def _alone() -> None:
 
 
 def _array(devices: list[str]) -> str:
-    """Make a RAID 5 of three drives and return its device."""
+    """Make a RAID 5 of three drives and return its device.
+
+    Forced, it has all three from the start and works its parity out. Without, mdadm would begin
+    with two and rebuild the third, and not start such an array after a power cut meanwhile.
+    """
     _say(f"Making a RAID 5 of {', '.join(devices)}")
     name = "/dev/md/callstash"
     _run(
-        "mdadm", "--create", name, "--run", "--level=5", f"--raid-devices={len(devices)}",
-        "--name=callstash", "--homehost=any", *devices,
+        "mdadm", "--create", name, "--run", "--force", "--level=5",
+        f"--raid-devices={len(devices)}", "--name=callstash", "--homehost=any", *devices,
     )  # fmt: skip
     _run("udevadm", "settle")
     line = _run("mdadm", "--detail", "--brief", name).strip()
