@@ -18,7 +18,7 @@ from devtools import process
 
 READY = 600.0  # seconds, on a machine that is busy
 HARDWARE = [
-    "qemu-system-x86_64", "-M", "pc", "-accel", "tcg,thread=multi", "-cpu", "max,la57=off",
+    "qemu-system-x86_64", "-M", "pc", "-accel", "tcg,thread=multi", "-cpu", "qemu64",
     "-smp", "2", "-m", "2048", "-display", "none", "-nodefaults", "-no-reboot",
     "-append", "root=/dev/vda rw console=ttyS0 net.ifnames=0 mitigations=off nokaslr",
     "-device", "virtio-net-pci,netdev=net",

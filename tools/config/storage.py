@@ -92,12 +92,13 @@ def _array(devices: list[str]) -> str:
     """Make a RAID 5 of three drives and return its device.
 
     Forced, it has all three from the start and works its parity out. Without, mdadm would begin
-    with two and rebuild the third, and not start such an array after a power cut meanwhile.
+    with two and rebuild the third, and not start such an array after a power cut meanwhile. With
+    its partial parity log it starts even if it loses power and a disk together.
     """
     _say(f"Making a RAID 5 of {', '.join(devices)}")
     name = "/dev/md/callstash"
     _run(
-        "mdadm", "--create", name, "--run", "--force", "--level=5",
+        "mdadm", "--create", name, "--run", "--force", "--level=5", "--consistency-policy=ppl",
         f"--raid-devices={len(devices)}", "--name=callstash", "--homehost=any", *devices,
     )  # fmt: skip
     _run("udevadm", "settle")

@@ -14,7 +14,7 @@ from datetime import UTC, date, datetime
 from common import config, upgrade
 from common.errors import ConfigError
 from common.upgrade import Checked, Request
-from tools.upgrading import database, repository, steps
+from tools.upgrading import database, repository, services, steps
 from tools.upgrading.command import Failed
 from tools.upgrading.repository import Repository, Settings
 from tools.upgrading.steps import State, Upgrade
@@ -56,6 +56,8 @@ def refusal(found: Checked) -> str:
         until = database.support_until()
     except Failed as failed:
         return f"It can't be told whether there is a support contract: {failed}"
+    if services.are_moving():
+        return "The recordings are being moved to another drive: try again when that is done."
     return upgrade.refusal(found, until, date.today())  # noqa: DTZ011  the contract's days are ours
 
 

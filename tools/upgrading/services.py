@@ -55,6 +55,12 @@ def _are_queued() -> bool:
     return any(ours & set(line.split()) for line in jobs)
 
 
+def are_moving() -> bool:
+    """Say whether callstash-config is moving the recordings to another drive."""
+    job = "config-callstash-disks.service"
+    return run("systemctl", "show", "--property=SubState", "--value", job).strip() == "running"
+
+
 def stop() -> None:
     """Stop all services but the one that does this, and remote support. Raises Failed."""
     run("systemctl", "stop", TARGET, ONCE[0], *_parts())
