@@ -168,16 +168,29 @@ def test_started_in_the_web_ui_and_killed_at_each_step_it_arrives(
     assert check(guest)["reason"] == "There is no newer version."
 
 
+def from_the_console(guest: Guest, directory: Path, version: str, end: str) -> str:
+    """Upgrade to a version in callstash-config, until its screen says the end; return the log."""
+    guest.sh("touch /etc/callstash/configured")
+    terminal = guest.terminal(directory, "callstash-config")
+    terminal.sees("Please select")
+    terminal.press("5", "Enter")
+    terminal.sees(f"and {version} is there", "Shall it be installed now?", timeout=60)
+    terminal.press("Enter")
+    terminal.sees(end, timeout=400)
+    terminal.hang_up()
+    return guest.sh("callstash upgrade log")
+
+
 def test_a_version_that_does_not_come_up_is_undone(
-    guest: Guest, packages: tuple[Path, Path], repository: Repository
+    guest: Guest, packages: tuple[Path, Path], repository: Repository, tmp_path: Path
 ) -> None:
     repository.publish(*packages, broken(packages[1], NEWER, BAD))
     before = guest.stored()
     guest.pbx("add_calls", company="default", count=5, ago_s=600)
     schema = guest.sql("SELECT version FROM schema_migration ORDER BY version")
     guest.sql("UPDATE poll_schedule SET next_poll_at = now() + '20 s'::interval")  # in its time
-    status, said = start(guest)
-    assert status == 1
+    said = from_the_console(guest, tmp_path, BAD, f"Version {NEWER} runs again.")
+    assert last(guest)["outcome"] == "failed"
     assert "callstash-notifier does not run" in said and "this release has a mistake" in said
     assert said.endswith(f"Version {NEWER} runs again.")
     assert version(guest) == NEWER and guest.well()
