@@ -16,6 +16,7 @@ Connection = psycopg.Connection[Any]
 MIGRATIONS = Path(__file__).parent / "sql" / "migrations"
 _MIGRATING = 0x43534D49  # advisory lock: one migrator at a time
 _INSTANCE = 0x43534441  # advisory lock class: one process for each daemon instance
+PATIENCE = 10  # seconds that a daemon waits for the one before it to be gone
 
 
 def connect(database: str, process: str, *, label: str = "", idle_seconds: int = 60) -> Connection:
@@ -30,6 +31,7 @@ def connect(database: str, process: str, *, label: str = "", idle_seconds: int =
         "statement_timeout": "60s",
         "lock_timeout": "10s",
         "idle_in_transaction_session_timeout": f"{idle_seconds}s",
+        "client_connection_check_interval": "2s",  # the query of a killed process ends soon
     }
     return psycopg.connect(
         database,
@@ -90,8 +92,12 @@ def check_schema(db: Connection) -> None:
 def take_instance(db: Connection, name: str) -> None:
     """Hold the one seat of the daemon instance `name` for the life of this connection.
 
-    Raises ConfigError where another process has it.
+    One that was killed has it until PostgreSQL notices. Raises ConfigError where another process
+    has it for longer.
     """
-    row = db.execute("SELECT pg_try_advisory_lock(%s, hashtext(%s))", [_INSTANCE, name]).fetchone()
-    if not (row and row[0]):
-        raise ConfigError(f"another {name} is running on this database: stop it first")
+    try:
+        with db.transaction():
+            db.execute(f"SET LOCAL lock_timeout = '{PATIENCE}s'")
+            db.execute("SELECT pg_advisory_lock(%s, hashtext(%s))", [_INSTANCE, name])
+    except psycopg.errors.LockNotAvailable as error:
+        raise ConfigError(f"another {name} is running on this database: stop it first") from error

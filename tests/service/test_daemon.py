@@ -152,7 +152,7 @@ def test_a_second_one_of_the_same_instance_is_refused(
     first = start(config(dsn, broker_url, tmp_path), "daemons.archiver", "1")
     until(lambda: first.has_said("READY=1"))
     second = start(config(dsn, broker_url, tmp_path), "daemons.archiver", "1")
-    assert second.process.wait(20) == 78
+    assert second.process.wait(60) == 78
     assert "another archiver@1 is running" in second.text()
     third = start(config(dsn, broker_url, tmp_path), "daemons.archiver", "2")
     until(lambda: third.has_said("READY=1"))

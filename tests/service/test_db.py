@@ -1,5 +1,6 @@
 """The database: migrations, and what each role may not do."""
 
+import threading
 from collections.abc import Callable
 from typing import Any
 
@@ -83,3 +84,11 @@ def test_an_instance_has_one_seat(connect_as: Connect) -> None:
     database.take_instance(connect_as("archiver"), "archiver@2")
     with pytest.raises(ConfigError, match="another archiver@1 is running"):
         database.take_instance(connect_as("archiver"), "archiver@1")
+
+
+def test_the_seat_of_one_that_was_just_killed_is_waited_for(connect_as: Connect) -> None:
+    first = connect_as("archiver")
+    database.take_instance(first, "archiver@1")
+    threading.Timer(0.5, first.close).start()
+    database.take_instance(connect_as("archiver"), "archiver@1")
+    assert first.closed

@@ -191,7 +191,7 @@ def test_three_drives_become_a_raid_5_and_take_the_data_over(pc: Machine, consol
 
 def test_without_its_drive_nothing_writes_in_its_place(pc: Machine) -> None:
     pc.run("sed -i 's/^UUID=[^ ]*/UUID=00000000-0000-4000-8000-000000000000/;"
-           " s/nofail/nofail,x-systemd.device-timeout=5/' /etc/fstab")  # fmt: skip
+           " s/nofail/nofail,x-systemd.device-timeout=5/' /etc/fstab; sync")  # fmt: skip
     restart(pc)
     assert source(pc) == ""
     until(lambda: "callstash-reader" not in pc.run("systemctl list-jobs").stdout, 120)
