@@ -13,11 +13,19 @@ ROOT = setup.ROOT
 CODE = ["common", "daemons", "devtools", "simulators", "tests", "tools", "webui", "bench"]
 LONGEST = ["service", "web", "vm", "drill", "unit"]  # directories of tests
 ON_NEWEST = ["service", "drill", "unit"]
-# Nearly all of their time is that of programs which are the same for both: rsync, ssh, apt, nginx.
-# (Backups run on the newest in the drills.)
+# Nearly all of their time is that of what is the same for both: rsync, ssh, apt, nginx, the
+# kernel's files, our own simulator. (Backups run on the newest in the drills.)
 NOT_ON_NEWEST = [
     f"tests/service/test_{name}.py"
-    for name in ("backup", "certificates", "private_rabbitmq", "upgrades")
+    for name in (
+        "backup",
+        "certificates",
+        "private_rabbitmq",
+        "raidmon",
+        "simulator",
+        "support",
+        "upgrades",
+    )
 ]
 ON_PC = ["tests/vm/test_raid.py", "tests/vm/test_disks.py"]
 
