@@ -129,7 +129,7 @@ class Exports:
         if self._directory.exists():
             kept = queries.kept(self._db)
             for path in self._directory.iterdir():
-                if path.name not in kept:
+                if path.name not in kept and _is_export(path):
                     self._remove(path.name)
 
     def _remove(self, name: str) -> None:
@@ -256,6 +256,16 @@ def _opened(path: Path, length: int) -> BinaryIO:
     file.truncate(length)
     file.seek(length)
     return file
+
+
+def _is_export(path: Path) -> bool:
+    """Say whether this can only be an export: who configures a wrong directory loses nothing."""
+    try:
+        name = str(UUID(path.name))
+    except ValueError:
+        return False
+    known = {*exports.FILES, exports.MEMBERS, exports.HEAD}
+    return name == path.name and path.is_dir() and {one.name for one in path.iterdir()} <= known
 
 
 def _created(path: Path) -> BinaryIO:

@@ -11,6 +11,7 @@ from collections.abc import Callable
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any
+from uuid import UUID
 
 import psycopg
 import pytest
@@ -231,10 +232,14 @@ def test_mistakes_are_said_and_an_export_ends(
 
     ask(sysadmin, side, company)
     side.prepare()
+    others = [side.directory / name for name in ("7/2026/11/a.csrec", f"{UUID(int=7)}/a.csrec")]
+    for file in others:  # a directory that is not for exports alone was configured
+        file.parent.mkdir(parents=True)
+        file.touch()
     side.offset = timedelta(days=7, minutes=1)
     side.turn()
     assert "expired" in words(sysadmin.get(f"/companies/{company}/exports").text)
-    assert list(side.directory.iterdir()) == []
+    assert sorted(path for path in side.directory.rglob("*") if path.is_file()) == sorted(others)
     ask(sysadmin, side, company)
     side.prepare()
     shutil.rmtree(side.directory)
