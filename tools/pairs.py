@@ -39,9 +39,13 @@ class Nginx:
     reload: tuple[str, ...] = ("systemctl", "reload-or-restart", "nginx")
     address: tuple[str, int] = ("127.0.0.1", 443)
     patience: float = SECONDS
+    pid: Path = Path("/run/nginx.pid")
 
     def take(self, certificate: bytes) -> None:
-        """Have nginx serve `certificate` (PEM) from its files. Raises NotInstalled."""
+        """Have nginx serve `certificate` (PEM) from its files, and nothing but that. Raises
+        NotInstalled.
+        """
+        others = set() if self._shows(certificate) else self._serving()
         for command in (self.test, self.reload):
             try:
                 done = subprocess.run(
@@ -54,10 +58,20 @@ class Nginx:
                 said = (done.stderr or done.stdout).strip() or f"status {done.returncode}"
                 raise NotInstalled(f"'{' '.join(command)}' fails: {said[:500]}")
         deadline = time.monotonic() + self.patience
-        while not self._shows(certificate):  # the reload only asks nginx: it goes on by itself
+        # The reload only asks nginx. Until the processes before take notice, they answer too.
+        while others & self._serving() or not self._shows(certificate):
             if time.monotonic() > deadline:
                 raise NotInstalled("nginx was told to read the certificate and shows another one")
             time.sleep(PAUSE)
+
+    def _serving(self) -> set[int]:
+        """Return nginx's processes that take connections."""
+        try:
+            master = self.pid.read_text(encoding="ascii").strip()
+            children = Path(f"/proc/{master}/task/{master}/children").read_text(encoding="ascii")
+        except OSError:  # it doesn't run
+            return set()
+        return {int(child) for child in children.split() if not _leaving(child)}
 
     def _shows(self, certificate: bytes) -> bool:
         try:
@@ -66,6 +80,14 @@ class Nginx:
             return False
         first = certificate.decode().partition("-----END")[0] + "-----END CERTIFICATE-----"
         return ssl.PEM_cert_to_DER_cert(shown) == ssl.PEM_cert_to_DER_cert(first)
+
+
+def _leaving(worker: str) -> bool:
+    """Say whether a process of nginx takes no more connections, as it says in its title."""
+    try:
+        return b"shutting down" in Path(f"/proc/{worker}/cmdline").read_bytes()
+    except OSError:
+        return True
 
 
 class Pairs:

@@ -94,7 +94,7 @@ def console(pc: Machine, tmp_path: Path) -> Console:
 
 def choose(terminal: Terminal, item: str, room: str) -> None:
     """Choose where the recordings shall be kept, and agree to what is said."""
-    screen = terminal.sees("Where shall they be kept?", timeout=120)
+    screen = terminal.sees("Where shall they be kept?", item, timeout=120)
     line = next(line for line in screen.splitlines() if item in line)
     terminal.press(line.partition(item)[0].split()[-1], "Enter")
     terminal.sees("is erased", f"room for {room}", timeout=60)
