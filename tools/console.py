@@ -11,8 +11,6 @@ import psycopg
 from common import config, keys
 from common.db import Connection
 from common.errors import ConfigError
-from common.leaving import Signer
-from common.queries import leaving
 
 
 @dataclass(frozen=True)
@@ -47,11 +45,6 @@ def credential(directory: Path | None, name: str) -> bytes:
     if "CREDENTIALS_DIRECTORY" not in os.environ:
         raise ConfigError(f"name the directory with {name}: --credentials DIRECTORY")
     return keys.load_credential(name)
-
-
-def signer(db: Connection, directory: Path | None) -> Signer:
-    """Return what signs as this CallStash. Raises ConfigError."""
-    return Signer(credential(directory, "sign.key"), leaving.signing_key(db))
 
 
 def passphrase(question: str) -> str:

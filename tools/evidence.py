@@ -16,7 +16,7 @@ from common.evidence import Pack
 from common.playback import KeyRing
 from common.queries import leaving
 from common.store import Store
-from tools import console
+from tools import console, signing
 from tools.export import CREDENTIALS
 
 
@@ -53,7 +53,7 @@ def evidence(calls: tuple[UUID, ...], directory: Path, credentials: Path | None)
         raise ConfigError(f"{directory} is there already: name a new directory")
     ring = KeyRing(console.credential(credentials, "master.key"))
     with console.database() as db:
-        signer = console.signer(db, credentials)
+        signer = signing.signer(db, credentials)
         known = []
         for call in dict.fromkeys(calls):
             one = packing.known(db, call)

@@ -17,7 +17,7 @@ from common.errors import ConfigError
 from common.playback import KeyRing
 from common.queries import leaving as queries
 from common.store import Store
-from tools import console
+from tools import console, signing
 from tools.contents import Content, Encrypted, Wav
 from tools.exporting import Export
 
@@ -78,7 +78,7 @@ def export(
     )
     content = _content(credentials, wav, public)
     with console.database() as db:
-        signer = console.signer(db, credentials)
+        signer = signing.signer(db, credentials)
         company = queries.company(db, name, pbx)
         subject = f"company:{company.id}"
         detail = {"directory": str(directory.resolve()), "content": content.kind,

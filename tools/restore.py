@@ -12,9 +12,12 @@ import time
 from collections.abc import Callable
 from pathlib import Path
 
+import click
+
 from common import backup, db, keys, rowfile, seal
 from common.errors import ConfigError
 from common.store import Store
+from tools import console
 
 ROLES = ("poller", "archiver", "web", "housekeeper", "notifier", "raidmon", "backupd",
          "support", "metrics")  # fmt: skip
@@ -213,3 +216,23 @@ class Restore:
                 missing += 1
         self._say(f"{whole:,} recordings are back, {missing:,} are missing")
         return missing
+
+
+@click.command("restore")
+@click.argument("target")
+@click.option("--master-key", required=True, type=click.Path(dir_okay=False, path_type=Path))
+@click.option("--credentials", required=True, type=click.Path(file_okay=False, path_type=Path))
+@click.option("--rsh", default="ssh", show_default=True, help="How rsync reaches a server.")
+def restore_backup(target: str, master_key: Path, credentials: Path, rsh: str) -> None:
+    """Bring the CallStash back whose backup is at TARGET: a directory, or user@host:/path.
+
+    The database must be empty. --master-key names the recovery kit; the keys of the daemons are
+    written to --credentials.
+    """
+    settings = console.settings()
+    master = keys.read_credential(master_key)
+    with console.database() as connection:
+        dsn = f"{settings.database} user={settings.owner}"
+        work = Restore(target, rsh, connection, dsn, click.echo)
+        if work.run(master, credentials, settings.archive):
+            raise ConfigError("not all recordings are back: the housekeeper fetches what it can")

@@ -15,7 +15,7 @@ from common import config
 from common.support import DIRECTORY
 from devtools.installation import CREDENTIALS
 from tools import setup, support
-from tools.cli import cli
+from tools.cli import COMMANDS
 from tools.restore import ROLES
 
 ROOT = Path(__file__).parents[2]
@@ -33,7 +33,7 @@ SETTINGS = {
     "support": "daemons.support.support",
     "metrics": "daemons.metrics.metrics",
     "web": "webui.settings",
-    "tools": "tools.cli",
+    "tools": "tools.console",
     "upgrade": "tools.upgrading.repository",
 }
 
@@ -86,7 +86,7 @@ def _toml(value: object) -> str:
 def test_the_manual_names_every_command() -> None:
     manual = (ROOT / "debian/callstash.1").read_text().replace("\\-", "-")
     named = set(re.findall(r'^\.TP\n\.BI? "?([a-z-]+)', manual, re.MULTILINE))
-    assert named == set(cli.commands)
+    assert named == set(COMMANDS)
 
 
 def unit(path: Path) -> ConfigParser:
