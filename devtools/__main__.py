@@ -1,8 +1,10 @@
 """The verbs of ./dev. Each prepares the machine first, then runs in the development environment."""
 
 import os
+import shutil
 import subprocess
 import sys
+import tempfile
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
@@ -11,8 +13,9 @@ from devtools import setup
 
 ROOT = setup.ROOT
 CODE = ["common", "daemons", "devtools", "simulators", "tests", "tools", "webui", "bench"]
-LONGEST = ["service", "web", "vm", "drill", "unit"]  # directories of tests
-ON_NEWEST = ["service", "drill", "unit"]
+BACKUP = "tests/service/test_backup.py"  # waits much, for rsync and ssh
+LONGEST = [BACKUP, "tests/vm", "tests/web", "tests/service", "tests/drill", "tests/unit"]
+ON_NEWEST = ["tests/service", "tests/drill", "tests/unit"]
 # Nearly all of their time is that of what is the same for both: rsync, ssh, apt, nginx, the
 # kernel's files, our own simulator. (Backups run on the newest in the drills.)
 NOT_ON_NEWEST = [
@@ -28,6 +31,9 @@ NOT_ON_NEWEST = [
     )
 ]
 ON_PC = ["tests/vm/test_raid.py", "tests/vm/test_disks.py"]
+IN_MEMORY = ("tests/service", "tests/web", "tests/unit")  # drills and machines have real disks
+MEMORY = Path("/dev/shm")  # noqa: S108
+ENOUGH = 4 << 30  # bytes
 
 
 def main() -> int:
@@ -59,35 +65,41 @@ def test(arguments: list[str]) -> int:
 
 
 def _all_tests(debian: Path, newest: Path) -> int:
-    """Run each directory of tests, two at a time, the longest first, and beside them those on an
-    emulated PC, which mostly waits for one processor of its own; all must pass.
+    """Run each directory of tests, three at a time, since most of them wait much, and beside them
+    those on an emulated PC; all must pass.
 
     Unit tests, drills and most service tests run on Debian's Python packages and on the newest.
     """
-    names = {path.parent.name for path in (ROOT / "tests").glob("*/test_*.py")}
-    order = [*(name for name in LONGEST if name in names), *sorted(names - set(LONGEST))]
-    jobs = [(f"{name} tests, Debian's Python packages", debian, [f"tests/{name}"])
-            for name in order]  # fmt: skip
-    jobs[3:3] = [(f"{name} tests, newest Python packages", newest, [f"tests/{name}"])
-                 for name in ON_NEWEST]  # fmt: skip
-    for _, python, paths in jobs:
-        apart = ON_PC + (NOT_ON_NEWEST if python is newest else [])
-        paths += [f"--ignore={one}" for one in apart if one.startswith(paths[0])]
-    with ThreadPoolExecutor(1) as beside, ThreadPoolExecutor(2) as pool:
+    found = {f"tests/{path.parent.name}" for path in (ROOT / "tests").glob("*/test_*.py")}
+    order = [*LONGEST, *sorted(found - set(LONGEST))]
+    jobs = [("Debian's", debian, path) for path in order]
+    jobs[4:4] = [("newest", newest, path) for path in ON_NEWEST]
+    with ThreadPoolExecutor(1) as beside, ThreadPoolExecutor(3) as pool:
         last = beside.submit(_job, "tests on an emulated PC", debian, ON_PC)
-        results = [*pool.map(lambda job: _job(*job), jobs), last.result()]
+        results = [*pool.map(lambda job: _tests(*job), jobs), last.result()]
     failed = [what for what, status in results if status]
     for what in failed:
         print(f"FAILED: {what}", flush=True)
     return 1 if failed else 0
 
 
-def _job(what: str, python: Path, paths: list[str]) -> tuple[str, int]:
+def _tests(packages: str, python: Path, path: str) -> tuple[str, int]:
+    apart = [BACKUP, *ON_PC, *(NOT_ON_NEWEST if packages == "newest" else [])]
+    left_out = [f"--ignore={one}" for one in apart if one.startswith(f"{path}/")]
+    what = f"{path}, {packages} Python packages"
+    if not path.startswith(IN_MEMORY) or shutil.disk_usage(MEMORY).free < ENOUGH:
+        return _job(what, python, [path, *left_out])
+    with tempfile.TemporaryDirectory(prefix="callstash-", dir=MEMORY) as directory:
+        return _job(what, python, [path, *left_out], TMPDIR=directory)
+
+
+def _job(what: str, python: Path, paths: list[str], **environment: str) -> tuple[str, int]:
     name = f"{python.parent.parent.name}-{Path(paths[0]).stem}"
     command = [str(python), "-m", "pytest", "--durations=10", "-o", f"cache_dir=var/pytest/{name}"]
     done = subprocess.run(
-        [*command, *paths], stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True, check=False
-    )
+        [*command, *paths], stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True,
+        check=False, env={**os.environ, **environment},
+    )  # fmt: skip
     print(f"=== {what}\n{done.stdout}", flush=True)
     return what, done.returncode
 

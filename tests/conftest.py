@@ -1,8 +1,10 @@
 """Fixtures: real servers for the session, a fresh database and virtual host for each test.
 
-Everything lies under var/test, in a directory of this run, and dies with it.
+Everything lies under var/test, or in TMPDIR where that is set, in a directory of this run, and dies
+with it.
 """
 
+import os
 import uuid
 from collections.abc import Callable, Iterator
 from contextlib import ExitStack
@@ -15,7 +17,8 @@ import pytest
 from common import db as database
 from devtools.stack import Stack, run_directory
 
-VAR = Path(__file__).resolve().parent.parent / "var" / "test"
+ROOT = Path(__file__).resolve().parent.parent
+VAR = Path(os.environ.get("TMPDIR") or ROOT / "var") / "test"
 
 
 @pytest.fixture(scope="session")
