@@ -8,7 +8,7 @@ from collections.abc import Callable
 
 def until(
     condition: Callable[[], object],
-    timeout: float = 10.0,
+    timeout: float = 30.0,
     *,
     doing: Callable[[], object] | None = None,
     pause: float = 0.02,

@@ -42,7 +42,7 @@ class Terminal:
         """Type a text."""
         self._tmux("send-keys", "-t", "t", "-l", text)
 
-    def sees(self, *words: str, timeout: float = 30) -> str:
+    def sees(self, *words: str, timeout: float = 60) -> str:
         """Wait until the screen shows all words, wherever its lines break, and return it."""
         screen = ""
 
