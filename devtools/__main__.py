@@ -89,8 +89,10 @@ def _tests(packages: str, python: Path, path: str) -> tuple[str, int]:
     what = f"{path}, {packages} Python packages"
     if not path.startswith(IN_MEMORY) or shutil.disk_usage(MEMORY).free < ENOUGH:
         return _job(what, python, [path, *left_out])
-    with tempfile.TemporaryDirectory(prefix="callstash-", dir=MEMORY) as directory:
-        return _job(what, python, [path, *left_out], TMPDIR=directory)
+    with tempfile.TemporaryDirectory(prefix="t-", dir=MEMORY) as directory:
+        # the name is short, since paths of sockets are: unix(7)
+        options = [f"--basetemp={directory}/t", *left_out]
+        return _job(what, python, [path, *options], TMPDIR=directory)
 
 
 def _job(what: str, python: Path, paths: list[str], **environment: str) -> tuple[str, int]:
