@@ -2,16 +2,20 @@
 
 Each run is a fork of this process, which saves the start of Python, and stops itself (SIGSTOP)
 before it begins, so that the store path drill can attach strace. Printed are its process id, then
-its wait status.
+its wait status. What an archiver imports late is imported before: an import opens more or fewer
+files as others write to the directories of the packages, and strace counts them all.
 """
 
+import encodings.idna  # noqa: F401
 import os
 import signal
 import sys
 from datetime import UTC, datetime
 
 import psycopg
+from cryptography.hazmat.backends import default_backend
 
+import common.pbx.ipcortex  # noqa: F401
 from common import config, db, journal
 from common.daemon import Life
 from daemons.archiver.archiver import Archiver, Settings
@@ -20,6 +24,7 @@ from daemons.archiver.archiver import Archiver, Settings
 def main() -> None:
     """Serve until the end of standard input."""
     journal.setup()
+    default_backend()
     settings = config.load("archiver", Settings)
     for _ in sys.stdin:
         pid = os.fork()
