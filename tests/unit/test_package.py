@@ -9,13 +9,14 @@ import typing
 from configparser import ConfigParser
 from pathlib import Path
 
+import click
 import pytest
 
 from common import config
 from common.support import DIRECTORY
 from devtools.installation import CREDENTIALS
 from tools import setup, support
-from tools.cli import COMMANDS
+from tools.cli import COMMANDS, cli
 from tools.restore import ROLES
 
 ROOT = Path(__file__).parents[2]
@@ -87,6 +88,13 @@ def test_the_manual_names_every_command() -> None:
     manual = (ROOT / "debian/callstash.1").read_text().replace("\\-", "-")
     named = set(re.findall(r'^\.TP\n\.BI? "?([a-z-]+)', manual, re.MULTILINE))
     assert named == set(COMMANDS)
+
+
+def test_every_command_is_where_the_table_says() -> None:
+    context = click.Context(cli)
+    for name in COMMANDS:
+        command = cli.get_command(context, name)
+        assert command is not None and (command.name, bool(command.help)) == (name, True)
 
 
 def unit(path: Path) -> ConfigParser:
