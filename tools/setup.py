@@ -1,4 +1,5 @@
-"""What CallStash needs on its machine and is missing: roles, database, virtual host, certificate.
+"""What CallStash needs on its machine and is missing: roles, database, virtual host, certificate,
+keys. One process does it all, since each boot waits for it.
 
 Run as root, as often as one likes: what is there stays as it is.
 """
@@ -26,6 +27,7 @@ from pika.exceptions import AMQPError
 from common import bus, files, keys
 from common.errors import ConfigError
 from tools import issue, support
+from tools.init import init, migrate
 
 ETC = Path("/etc/callstash")
 BROKER = "amqp://127.0.0.1:5672/callstash"
@@ -57,8 +59,9 @@ ALTER ROLE root IN DATABASE callstash SET role = 'callstash';
 
 
 @click.command("setup")
-def command() -> None:
-    """Make what is missing on this machine: roles, database, virtual host, certificate."""
+@click.pass_context
+def command(context: click.Context) -> None:
+    """Make what is missing on this machine: roles, database, virtual host, certificate, keys."""
     if os.geteuid() != 0:
         raise ConfigError("only root can set CallStash up")
     for directory, mode in (("credentials", 0o700), ("tls", 0o755)):
@@ -69,6 +72,8 @@ def command() -> None:
     _certificate(ETC / "tls")
     support.make_key(ETC / "credentials")
     issue.write()
+    context.invoke(migrate)
+    context.invoke(init, credentials=ETC / "credentials")
 
 
 def _broker(credentials: Path) -> None:
