@@ -41,6 +41,12 @@ printf '{TARGET}' > /etc/systemd/system/callstash.target
 systemctl enable --quiet --now callstash-reader callstash.target
 echo dev.raid.speed_limit_max=500 > /etc/sysctl.d/slow.conf; sysctl -q -p /etc/sysctl.d/slow.conf
 """
+# mount(8) leaves file systems to such a program where there is one
+HELPER = f"""\
+#!/bin/sh
+[ "$1 $2" != "/dev/vdb {DATA}" ] || {{ ACTION; }}
+exec mount -i -t ext4 "$@"
+"""
 PARTITION = """\
 entry = bytes((0, 0, 2, 0, 0x83, 0, 0, 0)) + (2048).to_bytes(4, "little") * 2
 open("/dev/vdf", "r+b").write(bytes(446) + entry + bytes(48) + b"\\x55\\xaa")
@@ -50,6 +56,9 @@ LISTED = (
     " -o -printf '%p %y %m %U:%G %n %s %T@ %l\\n' | sort; find . -type f | sort | xargs sha256sum;"
     " python3 -c \"import os; print(os.getxattr('archive/one', 'user.kind'))\""
 )
+
+ASIDE = "find /var/lib -maxdepth 1 -name 'callstash.before-*'"
+READER = "systemctl is-active callstash-reader"
 
 pytestmark = pytest.mark.timeout(1500)
 
@@ -111,6 +120,22 @@ def listed(pc: Machine) -> str:
     return pc.run(LISTED).stdout
 
 
+def mount_of_the_new_drive(pc: Machine, action: str) -> None:
+    """Have a shell command done instead of the mount of /dev/vdb in the place of the data."""
+    pc.run("cat > /sbin/mount.ext4; chmod 755 /sbin/mount.ext4",
+           stdin=HELPER.replace("ACTION", action))  # fmt: skip
+
+
+def as_before(pc: Machine, place: str, data: str) -> None:
+    """Assert that the data lie where they did, and that what reads them runs."""
+    assert source(pc) == place
+    assert listed(pc) == data
+    assert pc.run(READER).stdout.strip() == "active"
+    assert len(pc.run(ASIDE).stdout.split()) == (1 if place else 0)
+    assert pc.run("blkid -p -s LABEL -o value /dev/vdb").stdout.strip() == "callstash-new"
+    pc.run("rm /sbin/mount.ext4")
+
+
 def restart(pc: Machine) -> None:
     """Cut the power and start again."""
     pc.cut_power()
@@ -145,7 +170,16 @@ def test_a_power_cut_while_copying_leaves_the_data_where_they_were(
     assert source(pc) == ""
     assert listed(pc) == before
     pc.run(f"rm {DATA}/archive/much")
-    assert pc.run("systemctl is-active callstash-reader").stdout.strip() == "active"
+    assert pc.run(READER).stdout.strip() == "active"
+
+
+def test_a_drive_that_cannot_be_mounted_changes_nothing(pc: Machine, console: Console) -> None:
+    before, terminal = listed(pc), console.open()
+    mount_of_the_new_drive(pc, "echo no >&2; exit 32")
+    choose(terminal, "/dev/vdb", "63 GB")
+    terminal.sees("mount failed", "Everything is as it was before", timeout=300)
+    until(lambda: pc.run(READER, check=False).stdout.strip() == "active", 120)
+    as_before(pc, "", before)
 
 
 def test_one_drive_is_formatted_and_has_everything(pc: Machine, console: Console) -> None:
@@ -156,13 +190,14 @@ def test_one_drive_is_formatted_and_has_everything(pc: Machine, console: Console
     assert source(pc) == "/dev/vdb"
     assert listed(pc) == before
     assert pc.run("blkid -s LABEL -o value /dev/vdb").stdout.strip() == "callstash"
-    assert pc.run("systemctl is-active callstash-reader").stdout.strip() == "active"
+    assert pc.run(READER).stdout.strip() == "active"
     kept = pc.run(f"ls -d {DATA}.before-*").stdout.split()
     assert len(kept) == 1 and pc.run(f"cmp {kept[0]}/archive/one {DATA}/archive/one").stdout == ""
     restart(pc)
+    assert pc.run(ASIDE).stdout.split() == kept
     assert source(pc) == "/dev/vdb"
     assert listed(pc) == before
-    assert pc.run("systemctl is-active callstash-reader").stdout.strip() == "active"
+    assert pc.run(READER).stdout.strip() == "active"
 
 
 def test_drives_that_hold_something_are_named_with_the_reason(
@@ -190,7 +225,21 @@ def test_three_drives_become_a_raid_5_and_take_the_data_over(pc: Machine, consol
     restart(pc)
     assert source(pc) == device
     assert listed(pc) == before
-    assert pc.run("systemctl is-active callstash-reader").stdout.strip() == "active"
+    assert pc.run(READER).stdout.strip() == "active"
+
+
+def test_a_change_of_drives_that_is_ended_on_its_last_step_changes_nothing(
+    pc: Machine, console: Console
+) -> None:
+    before, place = listed(pc), source(pc)
+    pc.run("wipefs --quiet --all /dev/vdb")
+    terminal = console.open()
+    mount_of_the_new_drive(pc, "sleep infinity")
+    choose(terminal, "/dev/vdb", "63 GB")
+    until(lambda: not pc.run("pgrep -x sleep", check=False).returncode, 600, pause=1)
+    pc.run("systemctl stop config-callstash-disks")
+    until(lambda: pc.run(READER, check=False).stdout.strip() == "active", 120)
+    as_before(pc, place, before)
 
 
 def test_without_its_drive_nothing_writes_in_its_place(pc: Machine) -> None:
@@ -199,4 +248,4 @@ def test_without_its_drive_nothing_writes_in_its_place(pc: Machine) -> None:
     restart(pc)
     assert source(pc) == ""
     until(lambda: "callstash-reader" not in pc.run("systemctl list-jobs").stdout, 120)
-    assert pc.run("systemctl is-active callstash-reader", check=False).stdout.strip() == "inactive"
+    assert pc.run(READER, check=False).stdout.strip() == "inactive"

@@ -9,7 +9,7 @@ import signal
 import subprocess
 import sys
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from datetime import UTC, datetime
 from pathlib import Path
 
@@ -59,7 +59,7 @@ def take(devices: list[str]) -> None:
             if left:
                 raise ConfigError(f"The copy differs, and nothing was changed: {left[:300]}")
         _run("e2label", device, LABEL)
-        _switch(uuid)
+        _switch(device, uuid)
 
 
 def fit(devices: list[str]) -> None:
@@ -158,9 +158,9 @@ def fstab(text: str, uuid: str) -> str:
     return "\n".join([*kept, f"UUID={uuid} {DATA} ext4 defaults,nofail 0 2"]) + "\n"
 
 
-def _switch(uuid: str) -> None:
-    """Have the new file system mounted in the place of the data. Raises ConfigError with the data
-    where they were.
+def _switch(device: str, uuid: str) -> None:
+    """Have the new file system mounted in the place of the data. However it fails, or is ended by
+    a signal, the data are where they were. Raises ConfigError.
     """
     before = FSTAB.read_text(encoding="utf-8")
     was_mount, aside = DATA.is_mount(), _aside()
@@ -173,13 +173,18 @@ def _switch(uuid: str) -> None:
             mode = DATA.stat().st_mode & 0o7777
             DATA.rename(aside)
             DATA.mkdir(mode)
+            files.sync_directory(DATA.parent)  # else a power cut hides them below the mount
         _run("mount", DATA)
         found = _run("findmnt", "--noheadings", "--output=UUID", "--mountpoint", DATA).strip()
         if found != uuid:
             raise ConfigError(f"Another file system is mounted at {DATA}.")
-    except (ConfigError, OSError) as error:
+    except BaseException as error:
         _back(before, aside if not was_mount else None)
-        raise ConfigError(f"{error} Everything is as it was before.") from error
+        with suppress(ConfigError):  # where the drive still answers, it may be taken again
+            _run("e2label", device, UNFINISHED)
+        if isinstance(error, ConfigError | OSError):
+            raise ConfigError(f"{error} Everything is as it was before.") from error
+        raise
     if not was_mount:
         _say(f"The data before the change lie in {aside}. Delete them when all is well.")
 
@@ -189,17 +194,18 @@ def _aside() -> Path:
 
 
 def _back(before: str, aside: Path | None) -> None:
-    """Undo a switch that failed."""
-    files.replace(FSTAB, before)
-    _run("systemctl", "daemon-reload")
+    """Undo a switch that failed. The data are in their place before fstab says so."""
     if DATA.is_mount():
         _run("umount", DATA)
-    if aside is None:
-        _run("mount", DATA)
-    elif aside.exists():
+    if aside is not None and aside.exists():
         if DATA.exists():
             DATA.rmdir()
         aside.rename(DATA)
+        files.sync_directory(DATA.parent)
+    files.replace(FSTAB, before)
+    _run("systemctl", "daemon-reload")
+    if aside is None:
+        _run("mount", DATA)
 
 
 def _say(sentence: str) -> None:
