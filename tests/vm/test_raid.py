@@ -179,10 +179,10 @@ def test_a_power_cut_that_a_disk_does_not_survive_loses_nothing_and_is_mailed(
 ) -> None:
     machine, stored = pc.machine, pc.stored()
     assert isinstance(machine, Machine)
-    pc.pbx("add_calls", company="default", count=64, ago_s=600, seconds=40)
+    pc.pbx("add_calls", company="default", count=96, ago_s=600, seconds=40)
     offered = len(pc.pbx("offered")["calls"])
     pc.sh("callstash poll-now $(psql -XqAt callstash -c 'SELECT min(id) FROM pbx')")
-    within(lambda: pc.stored() > stored)
+    within(lambda: pc.stored() > stored, pause=0.5)
     assert pc.stored() < offered, "it was not in the middle of archiving"
     machine.cut_power()
     del machine.disks["disk2"]
